@@ -1,0 +1,53 @@
+ROOMS   := $(wildcard conf storage keys flows idp tests benchmarks)
+BIN     := .venv/bin
+ARGS    ?=
+
+# pip-tools is a tool of whoever updates the locks, so it stays out of .venv.
+LOCK    := $(CURDIR)/build/lock
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
+	--generate-hashes --strip-extras --allow-unsafe --build-deps-for editable \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Arguments are passed on: make test ARGS="-k refresh -x"'
+
+run: ## install what is missing, then start the server for development on this machine
+	@scripts/install.sh run
+	@exec $(BIN)/idp dev $(ARGS)
+
+test: ## install what is missing, then run the tests
+	@scripts/install.sh test
+	@$(BIN)/python3 -m pytest $(ARGS)
+
+check: ## lint, formatting, types, Lua
+	@scripts/install.sh test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(ROOMS)
+	@if command -v luacheck >/dev/null; then echo luacheck storage/lua; luacheck --quiet --no-color storage/lua; \
+	else echo 'luacheck is not installed: the Lua files were not checked'; fi
+
+format: ## put the code into its form and repair what ruff can repair
+	@scripts/install.sh test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: ## measure this machine with the programs in benchmarks/
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks $(ARGS)
+
+lock: ## pin what pyproject.toml asks for, with hashes; ARGS=--upgrade takes the newest of everything
+	@scripts/install.sh run
+	@$(BIN)/python3 -m venv --clear $(LOCK)
+	@$(LOCK)/bin/python3 -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	$(COMPILE) $(ARGS) --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(ARGS) --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove what can be made again; the data in var/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(ROOMS) -name __pycache__ -type d -prune -exec rm -rf {} +

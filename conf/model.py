@@ -1,0 +1,154 @@
+"""The shape of the settings: typed, with their defaults, frozen. Durations are whole seconds."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+DAY: Final = 86_400
+
+LogFormat = Literal["json", "console"]
+
+_E164: Final = re.compile(r"\+([1-9][0-9]{7,14})")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `burst` events at once, refilled evenly over `period` seconds (GCRA)."""
+
+    burst: int
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host (an IPv6 literal without brackets) and a TCP port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listen(Address):
+    """Where the server listens: with TLS if both files are given, else for a proxy in front."""
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The private Tarantool: its memory for rows, and how long one call may take, in seconds."""
+
+    memory_bytes: int = 268_435_456
+    call_timeout: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long each thing is good for, in seconds: `_idle` since its last use, else since birth."""
+
+    code: int = 60
+    access_token: int = 300
+    id_token: int = 600
+    refresh_idle: int = 60 * DAY
+    refresh_absolute: int = 365 * DAY
+    refresh_grace: int = 30  # how long a rotated token still answers a lost response; 0 is strict
+    session_idle: int = 30 * DAY
+    session_absolute: int = 180 * DAY
+    interaction: int = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Otp:
+    """One-time codes: how long one is good for, how often it may be sent and mistaken."""
+
+    validity: int = 180
+    tries: int = 5
+    resend_after: int = 30
+    sends_per_phone: Limit = Limit(5, 600)
+    sends_per_address: Limit = Limit(300, 3600)
+    wrong_tries_per_phone: Limit = Limit(15, 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class TestNumbers:
+    """Phone numbers that nobody owns, `first` to `last` inclusive, and the code that each accepts.
+
+    The numbers are the digits of E.164 without the plus sign.
+    """
+
+    first: int
+    last: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Messenger:
+    """The gateway that takes messages to customers: a JSON POST to `url` with `headers`."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)  # they carry the gateway's secret
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that one installation decides. Every path is absolute."""
+
+    issuer: str
+    development: bool
+    directory: Path
+    listen: Listen
+    workers: int
+    metrics: Address
+    trusted_proxies: tuple[str, ...]  # who may set X-Forwarded-For: IP addresses and CIDR blocks
+    ca_file: Path | None  # trusted for outbound TLS, instead of the system's authorities
+    key_encryption_key_file: Path
+    store: StoreSettings
+    lifetimes: Lifetimes
+    otp: Otp
+    test_numbers: tuple[TestNumbers, ...]
+    messenger: Messenger | None
+    log_format: LogFormat
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach the server by https."""
+        return self.issuer.startswith("https:")
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket of the private Tarantool."""
+        return self.directory / "store" / "tarantool.sock"
+
+    def is_test_number(self, phone: str) -> TestNumbers | None:
+        """Find the range that `phone` (E.164, with the plus sign) lies in; None if in none."""
+        match = _E164.fullmatch(phone)
+        if match is None:
+            return None
+        number = int(match[1])
+        return next((it for it in self.test_numbers if it.first <= number <= it.last), None)
+
+    def to_json(self) -> str:
+        """Write everything, secrets too, for a worker process: not for logs."""
+        return msgspec.json.encode(self, enc_hook=_encode_path).decode()
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> "Settings":
+        """Read what `to_json` wrote. Raises msgspec.DecodeError for anything else."""
+        return msgspec.json.decode(data, type=cls, dec_hook=_decode_path)
+
+
+def _encode_path(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+def _decode_path(wanted: type, value: str) -> Path:
+    if wanted is Path:
+        return Path(value)
+    raise NotImplementedError(wanted)

@@ -1,0 +1,174 @@
+"""Errors in the protocol's words.
+
+`description` is public, and refused outside the characters that RFC 6749 5.2 allows; `detail` goes to the
+log alone.
+
+OAuthError
+├── InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType,
+│   InvalidScope, SlowDown, TemporarilyUnavailable, ServerError       RFC 6749, 8628
+├── AccessDenied, UnsupportedResponseType, LoginRequired, RequestNotSupported,
+│   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
+└── InvalidToken, InsufficientScope                                   RFC 6750
+PageError   what a customer is told on a page, because there is nobody else to tell
+"""
+
+import re
+from typing import ClassVar
+
+_DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
+
+
+class OAuthError(Exception):
+    """An error that the protocol names, with the HTTP status it has as a direct answer."""
+
+    error: ClassVar[str]
+    status: ClassVar[int] = 400
+
+    def __init__(
+        self,
+        description: str = "",
+        *,
+        detail: str = "",
+        retry_after: int | None = None,
+        tries_left: int | None = None,
+    ) -> None:
+        if not _DESCRIPTION.fullmatch(description):
+            raise ValueError(f"not allowed in an error_description: {description!r}")
+        super().__init__(f"{self.error}: {description}")
+        self.description = description
+        self.detail = detail
+        self.retry_after = retry_after
+        self.tries_left = tries_left
+
+    def parameters(self) -> dict[str, str]:
+        """The error as response parameters (RFC 6749 4.1.2.1)."""
+        members = {"error": self.error}
+        if self.description:
+            members["error_description"] = self.description
+        return members
+
+
+class InvalidRequest(OAuthError):
+    """RFC 6749 5.2: a parameter is missing, repeated or malformed."""
+
+    error = "invalid_request"
+
+
+class InvalidClient(OAuthError):
+    """RFC 6749 5.2: client authentication failed; `challenge` asks for Basic in the answer."""
+
+    error = "invalid_client"
+    status = 401
+
+    def __init__(self, description: str = "", *, detail: str = "", challenge: bool = False) -> None:
+        super().__init__(description, detail=detail)
+        self.challenge = challenge
+
+
+class InvalidGrant(OAuthError):
+    """RFC 6749 5.2: the code, refresh token or one-time code is not good (any more)."""
+
+    error = "invalid_grant"
+
+
+class UnauthorizedClient(OAuthError):
+    """RFC 6749 5.2: this client may not do this."""
+
+    error = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """RFC 6749 5.2."""
+
+    error = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    """RFC 6749 5.2: the scope is unknown, malformed, or more than allowed."""
+
+    error = "invalid_scope"
+
+
+class SlowDown(OAuthError):
+    """A rate limit refuses (the code is RFC 8628's); try again after `retry_after` seconds."""
+
+    error = "slow_down"
+    status = 429
+
+
+class TemporarilyUnavailable(OAuthError):
+    """RFC 6749 4.1.2.1: overload or maintenance."""
+
+    error = "temporarily_unavailable"
+    status = 503
+
+
+class ServerError(OAuthError):
+    """RFC 6749 4.1.2.1: a fault of ours."""
+
+    error = "server_error"
+    status = 500
+
+
+class AccessDenied(OAuthError):
+    """RFC 6749 4.1.2.1: the customer turned back."""
+
+    error = "access_denied"
+
+
+class UnsupportedResponseType(OAuthError):
+    """RFC 6749 4.1.2.1."""
+
+    error = "unsupported_response_type"
+
+
+class LoginRequired(OAuthError):
+    """OpenID Connect Core 3.1.2.6."""
+
+    error = "login_required"
+
+
+class RequestNotSupported(OAuthError):
+    """OpenID Connect Core 3.1.2.6."""
+
+    error = "request_not_supported"
+
+
+class RequestUriNotSupported(OAuthError):
+    """OpenID Connect Core 3.1.2.6."""
+
+    error = "request_uri_not_supported"
+
+
+class UnmetAuthenticationRequirements(OAuthError):
+    """OpenID Connect Unmet Authentication Requirements 1.0: an essential `acr` cannot be had."""
+
+    error = "unmet_authentication_requirements"
+
+
+class InvalidToken(OAuthError):
+    """RFC 6750 3.1: the access token is expired, revoked or malformed."""
+
+    error = "invalid_token"
+    status = 401
+
+
+class MissingToken(InvalidToken):
+    """RFC 6750 3.1: no token was presented, so the answer carries no error code."""
+
+
+class InsufficientScope(OAuthError):
+    """RFC 6750 3.1: the access token is good, but for something else."""
+
+    error = "insufficient_scope"
+    status = 403
+
+
+class PageError(Exception):
+    """What a customer is told on a page; `key` names the text, `description` is for developers."""
+
+    def __init__(self, key: str, description: str = "", *, status: int = 400) -> None:
+        super().__init__(f"{key}: {description}")
+        self.key = key
+        self.description = description
+        self.status = status

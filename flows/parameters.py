@@ -1,0 +1,45 @@
+"""Request parameters, as they arrived."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from flows.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Parameters by name; one without a value counts as omitted (RFC 6749 3.1)."""
+
+    values: Mapping[str, str]
+    repeated: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Self:
+        """Gather name and value pairs; of a repeated parameter the first value stays."""
+        values: dict[str, str] = {}
+        seen: set[str] = set()
+        repeated: set[str] = set()
+        for name, value in pairs:
+            if name in seen:
+                repeated.add(name)
+            seen.add(name)
+            if value and name not in values:
+                values[name] = value
+        return cls(values, frozenset(repeated))
+
+    def get(self, name: str) -> str | None:
+        """The value, or None where the parameter is omitted."""
+        return self.values.get(name)
+
+    def require(self, name: str) -> str:
+        """The value. Raises InvalidRequest where the parameter is omitted."""
+        value = self.values.get(name)
+        if value is None:
+            raise InvalidRequest(f"{name} is missing")
+        return value
+
+    def refuse_repeated(self) -> None:
+        """Raise InvalidRequest if any parameter was sent twice (RFC 6749 3.1 and 3.2)."""
+        if self.repeated:
+            raise InvalidRequest("a parameter is included more than once")

@@ -1,0 +1,60 @@
+"""Argon2id, for client secrets that people chose or other systems brought.
+
+It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded length; a
+success is remembered under the secret's SHA-256 for as long as the process lives.
+"""
+
+import asyncio
+from functools import partial
+
+from argon2 import PasswordHasher as Argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from flows.errors import TemporarilyUnavailable
+from keys.hashing import sha256
+
+_QUEUE = 16
+_REMEMBERED = 10_000
+
+
+class PasswordHasher:
+    """Hashes and verifies without blocking the event loop."""
+
+    def __init__(self) -> None:
+        self._argon2 = Argon2()
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+        self._verified: dict[tuple[str, bytes], None] = {}
+
+    async def hash(self, secret: str) -> str:
+        """The encoded argon2id hash of a secret."""
+        async with self._turn:
+            return await asyncio.to_thread(self._argon2.hash, secret)
+
+    async def verify(self, encoded: str, secret: str) -> bool:
+        """Whether `secret` is the one hashed as `encoded`.
+
+        Raises TemporarilyUnavailable when too many wait for their turn.
+        """
+        remembered = (encoded, sha256(secret))
+        if remembered in self._verified:
+            return True
+        if self._waiting >= _QUEUE:
+            raise TemporarilyUnavailable(retry_after=1, detail="argon2 queue is full")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                verified = await asyncio.to_thread(partial(self._verify, encoded, secret))
+        finally:
+            self._waiting -= 1
+        if verified:
+            if len(self._verified) >= _REMEMBERED:
+                self._verified.clear()
+            self._verified[remembered] = None
+        return verified
+
+    def _verify(self, encoded: str, secret: str) -> bool:
+        try:
+            return self._argon2.verify(encoded, secret)
+        except (VerificationError, InvalidHashError):
+            return False

@@ -1,0 +1,29 @@
+"""The one thing that every flow receives."""
+
+from dataclasses import dataclass
+
+from conf.settings import Settings
+from flows.clients import ClientDirectory
+from flows.passwords import PasswordHasher
+from flows.ports import Clock, Log, Messenger
+from keys.ring import KeyRing
+from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The parts of a running OpenID Provider; no flow knows any other way to reach them."""
+
+    settings: Settings
+    store: Store
+    keys: KeyRing
+    clients: ClientDirectory
+    passwords: PasswordHasher
+    messenger: Messenger
+    clock: Clock
+    log: Log
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, and the base of every URL of ours."""
+        return self.settings.issuer

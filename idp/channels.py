@@ -1,0 +1,48 @@
+"""Applying channels files to the store of one installation, whether its server runs or not."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+from conf.channels_file import ChannelEntry
+from conf.model import Settings
+from flows import channels
+from storage.child import PrivateTarantool, StoreInUseError
+from storage.outcomes import ChannelsChange
+from storage.store import Store
+
+
+async def apply(settings: Settings, entries: Sequence[ChannelEntry], by: str) -> ChannelsChange:
+    """Make the channels in the running store as `entries` say, on behalf of `by`."""
+    store = await Store.open(settings)
+    try:
+        return await channels.apply(store, entries, now=int(time.time()), by=by)
+    finally:
+        await store.close()
+
+
+def apply_with_store(
+    settings: Settings, entries: Sequence[ChannelEntry], by: str
+) -> ChannelsChange:
+    """Do the same; if no server runs, its store is started for that long.
+
+    Raises StoreError or StoreStartError, and what `flows.channels.apply` raises.
+    """
+    with _store(settings):
+        return asyncio.run(apply(settings, entries, by))
+
+
+@contextlib.contextmanager
+def _store(settings: Settings) -> Iterator[None]:
+    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    try:
+        store.start()
+    except StoreInUseError:
+        # A server runs, and its store with it.
+        yield
+        return
+    try:
+        yield
+    finally:
+        store.stop()

@@ -1,0 +1,93 @@
+"""The log: JSON lines on standard output, or a readable console in development."""
+
+import io
+import logging
+import logging.config
+import re
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# E.164 with its plus, which may be url-encoded and the digits separated as people type them;
+# or a bare run of as many digits as a number with its area has, decimals excepted.
+_PHONE = re.compile(
+    r"(?:\+|%2[Bb])[1-9](?:[ ()-]{0,2}\d){6,14}|(?<!\d)(?<!\d\.)\d{10,15}(?!\d)",
+)
+_BARE_NUMBERS = range(10**10, 10**15)
+_PLUS = ("+", "%2B", "%2b")
+_KEPT = 2
+
+
+def configure(log_format: Literal["json", "console"]) -> None:
+    """Send structlog and the standard library's loggers to standard output in one format."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A log line must never fail on what a request contained.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    after: list[Processor] = [
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        mask_phones,
+        _renderer(log_format),
+    ]
+    structlog.configure(
+        processors=[*before, *after],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        # One write for each line: processes that share a standard output must not mix theirs.
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # One line for every request that it sends, with the address.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave of every phone number the first and last two digits; a structlog processor."""
+    return {key: _masked(value) for key, value in event.items()}
+
+
+def _masked(value: object) -> object:
+    match value:
+        case str():
+            return _PHONE.sub(_stars, value)
+        case int() if value in _BARE_NUMBERS:
+            return _masked(str(value))
+        case dict():
+            return {_masked(key): _masked(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked(item) for item in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return _masked(repr(value))
+
+
+def _stars(phone: re.Match[str]) -> str:
+    text = phone[0]
+    plus = "+" if text.startswith(_PLUS) else ""
+    digits = re.sub(r"\D", "", text.removeprefix("%2B").removeprefix("%2b"))
+    return f"{plus}{digits[:_KEPT]}{'*' * (len(digits) - 2 * _KEPT)}{digits[-_KEPT:]}"
+
+
+def _renderer(log_format: Literal["json", "console"]) -> Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        # The default shows local variables, and these hold secrets.
+        exception_formatter=structlog.dev.plain_traceback,
+    )

@@ -1,0 +1,69 @@
+"""What is measured, and the listener that Prometheus reads it from.
+
+Every process counts into files of its own below one directory; the listener, in the parent, adds
+them up. prometheus_client decides for that when it is first imported, so PROMETHEUS_MULTIPROC_DIR
+must be set before this module is.
+"""
+
+import socket
+import threading
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, MetricsHandler
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# Seconds. The system that this one replaces answered in 0.073 on average.
+_REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_STORE_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)
+
+_requests = Counter("idp_requests", "Requests that were answered.", ("route", "method", "status"))
+_request_seconds = Histogram(
+    "idp_request_seconds",
+    "From a request's last byte in to its answer.",
+    ("route", "method"),
+    buckets=_REQUEST_BUCKETS,
+)
+_store_calls = Counter("idp_store_calls", "Calls of stored procedures.", ("procedure", "outcome"))
+_store_seconds = Histogram(
+    "idp_store_call_seconds",
+    "From a stored procedure's call to its answer.",
+    ("procedure",),
+    buckets=_STORE_BUCKETS,
+)
+_one_time_codes = Counter("idp_one_time_codes", "What happened to one-time codes.", ("event",))
+_store_restarts = Counter("idp_store_restarts", "Times that the private Tarantool was restarted.")
+
+
+def request(route: str, method: str, status: int, seconds: float) -> None:
+    """Count one answered request; `route` is the pattern from the table, never the path."""
+    _requests.labels(route, method, str(status)).inc()
+    _request_seconds.labels(route, method).observe(seconds)
+
+
+def store_call(procedure: str, outcome: str, seconds: float) -> None:
+    """Count one call of a stored procedure; `outcome` is `ok` or the error's class name."""
+    _store_calls.labels(procedure, outcome).inc()
+    _store_seconds.labels(procedure).observe(seconds)
+
+
+def one_time_code(event: str) -> None:
+    """Count one event in the life of a one-time code, such as `sent` or `wrong`."""
+    _one_time_codes.labels(event).inc()
+
+
+def store_restart() -> None:
+    """Count one restart of the private Tarantool."""
+    _store_restarts.inc()
+
+
+def serve(listener: socket.socket, directory: Path) -> None:
+    """Answer on `listener`, in a thread, with the sums over what was counted in `directory`."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    server = ThreadingHTTPServer(
+        listener.getsockname()[:2], MetricsHandler.factory(registry), bind_and_activate=False
+    )
+    server.socket.close()
+    server.socket = listener
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

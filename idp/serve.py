@@ -1,0 +1,237 @@
+"""The parent process: one private Tarantool, N workers, one listener for metrics.
+
+Start: the state directory is taken and the ports are bound, so that a conflict is told before
+anything runs; then Tarantool loads its data while the workers import the application; when the
+store answers, the gate opens and the workers serve. Stop: the workers drain, then Tarantool ends.
+"""
+
+import http.client
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from pathlib import Path
+
+import structlog
+
+from conf.model import Address, Settings
+from idp import logs
+from idp.supervisor import Supervisor
+from idp.worker import WorkerConfig
+from storage.child import PrivateTarantool
+from storage.errors import StoreStartError
+
+APPLICATION = "idp.app:create"
+
+_BACKLOG = 2048
+_READY_POLL_SECONDS = 0.02
+_READY_TIMEOUT = 5.0
+_CHECK_SECONDS = 0.1
+_LEAST_BACK_OFF = 0.1
+_MOST_BACK_OFF = 2.0
+_STABLE_SECONDS = 10.0
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not listened on
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.serve")
+
+
+class StartError(Exception):
+    """The server could not start or go on; the message is one sentence for an operator."""
+
+
+def _nothing() -> None:
+    """Do nothing, as every hook does unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What `idp dev` does beside serving, in the order in which it is called.
+
+    An exception of the first two ends the server, and `run` raises it.
+    """
+
+    load: Callable[[], None] = _nothing  # while the store loads its data
+    store_ready: Callable[[], None] = _nothing  # requests are answered only afterwards
+    serving: Callable[[], None] = _nothing  # once /readyz has answered
+    stopping: Callable[[], None] = _nothing
+
+
+NO_HOOKS = Hooks()
+
+
+def run(settings: Settings, hooks: Hooks = NO_HOOKS) -> None:
+    """Serve until SIGTERM or SIGINT; what was started is stopped again in any case.
+
+    Raises StartError or StoreStartError. Calls the hooks from another thread, `stopping` excepted.
+    """
+    logs.configure(settings.log_format)
+    check_tls(settings)
+    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    store.lock()
+    try:
+        _Server(settings, store, hooks).run()
+    finally:
+        store.stop()
+
+
+def check_tls(settings: Settings) -> None:
+    """Raise StartError if the files for TLS can be read but not used."""
+    listen = settings.listen
+    if listen.tls_cert is not None and listen.tls_key is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.tls_cert, listen.tls_key)
+        except OSError as error:
+            raise StartError(
+                f"{listen.tls_cert} and {listen.tls_key} are not a certificate and its key: {error}"
+            ) from None
+    if settings.ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=settings.ca_file)
+        except OSError as error:
+            raise StartError(f"{settings.ca_file} holds no certificate: {error}") from None
+
+
+def bind(what: str, address: Address) -> socket.socket:
+    """Return a socket that listens. Raises StartError, which calls the address `what`."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        # Listening, not only bound: two processes may bind one address if neither listens.
+        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise StartError(
+            f"{what}: cannot listen on {address.host}, port {address.port}: {reason}"
+        ) from None
+
+
+class _Server:
+    """One run of the server: made when the store's directory is taken, it binds the ports."""
+
+    def __init__(self, settings: Settings, store: PrivateTarantool, hooks: Hooks) -> None:
+        self._began = time.monotonic()
+        self._settings = settings
+        self._store = store
+        self._hooks = hooks
+        self._stopping = threading.Event()
+        self._failure: Exception | None = None
+        listener = bind("listen", settings.listen)
+        self._metrics_listener = self._bind_metrics()
+        self._metrics_directory = _emptied(settings.directory / "metrics")
+        # The workers inherit both; prometheus_client needs its own when it is first imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics_directory)
+        os.environ["IDP_SETTINGS"] = settings.to_json()
+        waiting, self._gate = Pipe(duplex=False)
+        self._supervisor = Supervisor(
+            WorkerConfig(settings, waiting, APPLICATION), listener, self._gate
+        )
+
+    def run(self) -> None:
+        self._store.launch()
+        threading.Thread(target=self._start, name="start", daemon=True).start()
+        try:
+            self._supervisor.run()
+        finally:
+            self._stopping.set()
+            self._hooks.stopping()
+        if self._failure is not None:
+            raise self._failure
+        if self._supervisor.startup_failed:
+            raise StartError("a worker could not start: the reason is in the log, above")
+        _log.info("stopped")
+
+    def _start(self) -> None:
+        try:
+            self._serve_metrics()
+            self._hooks.load()
+            self._store.wait()
+            self._hooks.store_ready()
+        except Exception as error:  # noqa: BLE001  `run` raises it in the main thread
+            self._failure = error
+            self._supervisor.should_exit.set()
+            return
+        self._gate.close()
+        threading.Thread(target=self._keep_store_alive, name="store", daemon=True).start()
+        self._await_ready()
+        if not self._stopping.is_set():
+            _log.info("ready", seconds=round(time.monotonic() - self._began, 2))
+            self._hooks.serving()
+
+    def _keep_store_alive(self) -> None:
+        from idp import metrics  # noqa: PLC0415  see _serve_metrics
+
+        back_off = _LEAST_BACK_OFF
+        started = time.monotonic()
+        while not self._stopping.wait(_CHECK_SECONDS):
+            if self._store.alive():
+                continue
+            if time.monotonic() - started > _STABLE_SECONDS:
+                back_off = _LEAST_BACK_OFF
+            _log.error("store_died", restart_in_seconds=back_off)
+            if self._stopping.wait(back_off):
+                return
+            back_off = min(2 * back_off, _MOST_BACK_OFF)
+            started = time.monotonic()
+            try:
+                self._store.restart_if_dead()
+            except StoreStartError as error:
+                _log.error("store_restart_failed", reason=str(error))
+            else:
+                metrics.store_restart()
+                _log.warning("store_restarted", pid=self._store.pid)
+
+    def _await_ready(self) -> None:
+        listen = self._settings.listen
+        host = _WILDCARDS.get(listen.host, listen.host)
+        while not self._stopping.wait(_READY_POLL_SECONDS):
+            if listen.tls_cert is None:
+                connection = http.client.HTTPConnection(host, listen.port, timeout=_READY_TIMEOUT)
+            else:
+                connection = http.client.HTTPSConnection(
+                    host, listen.port, timeout=_READY_TIMEOUT, context=_unverified()
+                )
+            try:
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == http.client.OK:
+                    return
+            except (OSError, http.client.HTTPException):
+                continue
+            finally:
+                connection.close()
+
+    def _bind_metrics(self) -> socket.socket | None:
+        try:
+            return bind("metrics", self._settings.metrics)
+        except StartError as error:
+            if not self._settings.development:
+                raise
+            _log.warning("metrics_off", reason=str(error))
+            return None
+
+    def _serve_metrics(self) -> None:
+        # Only now, and here: beside the start of the workers, and with its variable set.
+        from idp import metrics  # noqa: PLC0415
+
+        if self._metrics_listener is not None:
+            metrics.serve(self._metrics_listener, self._metrics_directory)
+
+
+def _unverified() -> ssl.SSLContext:
+    # We ask our own listener, by address; its certificate bears the public name.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _emptied(directory: Path) -> Path:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in directory.glob("*.db"):
+            left.unlink()
+    except OSError as error:
+        raise StartError(f"{directory} cannot be written: {error.strerror}") from None
+    return directory

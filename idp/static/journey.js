@@ -1,0 +1,97 @@
+// The pages work without this file: it saves the customer seconds.
+(() => {
+  "use strict";
+
+  const SENT_FOR_MS = 10_000; // then a lost request may be sent again
+  const forms = [...document.forms];
+  const unsent = (form) => {
+    delete form.dataset.sent;
+    form.querySelector("button").removeAttribute("aria-busy");
+  };
+
+  for (const form of forms) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) {
+        event.preventDefault();
+        return;
+      }
+      form.dataset.sent = "yes";
+      form.querySelector("button").setAttribute("aria-busy", "true");
+      setTimeout(unsent, SENT_FOR_MS, form);
+    });
+  }
+  addEventListener("pageshow", (event) => event.persisted && forms.forEach(unsent));
+
+  const phone = document.getElementById("phone");
+  if (phone) {
+    phone.addEventListener("blur", () => {
+      const typed = phone.value.trim();
+      const number = typed.replace(/[\s()\-.]/g, "").match(/^(?:\+?7|8)?(9\d{2})(\d{3})(\d{2})(\d{2})$/);
+      phone.value = number ? `+7 ${number[1]} ${number[2]}-${number[3]}-${number[4]}` : typed;
+    });
+  }
+
+  const code = document.getElementById("code");
+  if (code) {
+    const length = code.maxLength;
+    const cells = [...code.nextElementSibling.children];
+    let submitted = false;
+    const mark = () => {
+      const next = Math.min(code.value.length, length - 1);
+      cells.forEach((cell, index) => cell.classList.toggle("next", index === next));
+    };
+    const fill = (digits) => {
+      const value = digits.slice(0, length);
+      if (code.value !== value) code.value = value; // assigning moves the caret
+      mark();
+      if (code.value.length === length && !submitted) {
+        submitted = true;
+        code.form.requestSubmit();
+      }
+    };
+    const cleaned = (text) => {
+      const whole = text.match(new RegExp(`(?:^|\\D)(\\d{${length}})(?!\\d)`));
+      return whole ? whole[1] : text.replace(/\D/g, "");
+    };
+
+    mark();
+    code.addEventListener("input", () => fill(code.value.replace(/\D/g, "")));
+    code.addEventListener("paste", (event) => {
+      const digits = cleaned(event.clipboardData.getData("text"));
+      event.preventDefault();
+      if (digits) fill(digits);
+    });
+
+    if ("OTPCredential" in window) {
+      const waiting = new AbortController();
+      code.form.addEventListener("submit", () => waiting.abort());
+      addEventListener("pagehide", () => waiting.abort());
+      navigator.credentials
+        .get({ otp: { transport: ["sms"] }, signal: waiting.signal })
+        .then((received) => received && fill(cleaned(received.code)))
+        .catch(() => {}); // refused or aborted: the customer types the code
+    }
+  }
+
+  const resend = document.querySelector("form[data-resend-after]");
+  if (resend) {
+    const button = resend.querySelector("button");
+    const label = button.textContent;
+    const ready = Date.now() + Number(resend.dataset.resendAfter) * 1000;
+    const tick = () => {
+      const seconds = Math.ceil((ready - Date.now()) / 1000);
+      if (seconds <= 0) {
+        clearInterval(timer);
+        button.disabled = false;
+        button.textContent = label;
+        resend.querySelector("[role=status]").textContent = resend.dataset.ready;
+        return;
+      }
+      const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+      button.textContent = resend.dataset.wait.replace("{time}", time);
+    };
+    const timer = setInterval(tick, 1000);
+    button.disabled = true;
+    tick();
+  }
+})();

@@ -1,0 +1,55 @@
+"""The parent's side of the workers: uvicorn's supervisor, with an end that is bounded in time."""
+
+import socket
+import time
+from multiprocessing.connection import Connection
+
+import structlog
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from idp.worker import DRAIN_SECONDS, WorkerConfig
+
+# For what comes after the drain: the application's own shutdown.
+_MARGIN_SECONDS = 5
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.supervisor")
+
+
+class Supervisor(Multiprocess):
+    """Starts the workers, replaces those that die, and ends them all.
+
+    Takes over the process's signals: SIGTERM and SIGINT end `run`, SIGHUP replaces the workers one
+    by one.
+    """
+
+    def __init__(self, config: WorkerConfig, listener: socket.socket, gate: Connection) -> None:
+        super().__init__(config, [listener])
+        self._gate = gate
+
+    @property
+    def startup_failed(self) -> bool:
+        """Whether a worker found that it cannot start, after which no other is tried."""
+        return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
+
+    def terminate_all(self) -> None:
+        """Begin the end of every worker."""
+        # Else the kernel would go on to accept connections that nobody is going to answer.
+        for listener in self.sockets:
+            listener.close()
+        for process in self.processes:
+            if self._gate.closed:
+                process.terminate()
+            else:
+                # Before the gate opens a worker serves nothing, and does not act on signals.
+                process.kill()
+
+    def join_all(self) -> None:
+        """Wait for the end of every worker; kill those that drain for too long."""
+        deadline = time.monotonic() + DRAIN_SECONDS + _MARGIN_SECONDS
+        for process in self.processes:
+            process.process.join(max(0.0, deadline - time.monotonic()))
+            if process.process.is_alive():
+                _log.warning("worker_killed", pid=process.pid)
+                process.kill()
+                process.process.join()

@@ -1,0 +1,79 @@
+"""What a worker does before the application runs: logs, the watch over its parent, the gate.
+
+Uvicorn pickles its configuration into every worker; this one brings these three along.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import uvicorn
+
+from conf.model import Settings
+from idp import logs
+
+DRAIN_SECONDS = 10
+_WATCH_SECONDS = 0.5
+
+
+class WorkerConfig(uvicorn.Config):
+    """Uvicorn's configuration for the workers of one server.
+
+    A worker imports the application at once and then waits until the parent closes its end of
+    `gate`: what every request needs is there by then.
+    """
+
+    def __init__(self, settings: Settings, gate: Connection, application: str) -> None:
+        self._log_format = settings.log_format
+        self._gate = gate
+        listen = settings.listen
+        super().__init__(
+            application,
+            factory=True,
+            host=listen.host,
+            port=listen.port,
+            ssl_certfile=listen.tls_cert,
+            ssl_keyfile=listen.tls_key,
+            workers=settings.workers,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+
+    def configure_logging(self) -> None:
+        """Set up the logs; the first that uvicorn calls in a worker, so the watch begins here."""
+        logs.configure(self._log_format)
+        super().configure_logging()
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid is not None:
+            end_with(parent.pid)
+
+    def load_app(self) -> Any:  # noqa: ANN401  as uvicorn declares it
+        """Import the application, which takes longest, then wait for the gate."""
+        application = super().load_app()
+        self._gate.poll(None)
+        return application
+
+
+def end_with(parent: int) -> None:
+    """End this process within a second after the process `parent` is gone.
+
+    A worker holds the listening socket, so that it would keep the port, but nobody would stop it.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -1,0 +1,82 @@
+-- Interactions: a login in progress in one browser, from the authorization request to the code.
+local rows = require('rows')
+local customers = require('customers')
+local e164 = require('e164')
+local interactions = require('interactions')
+
+local M = {}
+
+function M.interaction_start(args)
+    if box.space.interaction:get(args.interaction_id) == nil then
+        rows.insert(box.space.interaction, {
+            interaction_id = args.interaction_id,
+            browser_hash = args.browser_hash,
+            request = args.request,
+            step = 'phone',
+            expires_at = args.expires_at,
+        })
+    end
+    return { type = 'started' }
+end
+
+function M.interaction_read(args)
+    local interaction, refusal = interactions.find(args)
+    if interaction == nil then
+        return refusal
+    end
+    local answer = {
+        type = 'interaction',
+        step = interaction.step,
+        request = interaction.request,
+        phone = e164.unpack(interaction.phone),
+    }
+    local challenge = rows.live(box.space.challenge:get(args.interaction_id), args.now)
+    if challenge ~= nil then
+        answer.tries_left = challenge.tries_left
+        answer.resend_at = challenge.resend_at
+    end
+    return answer
+end
+
+-- The customer turns back. Once signed in there is nothing left to cancel.
+function M.interaction_cancel(args)
+    local interaction, refusal = interactions.find(args)
+    if interaction == nil then
+        return refusal
+    end
+    if interaction.step ~= 'done' then
+        box.space.interaction:update(args.interaction_id, { { '=', 'step', 'cancelled' } })
+        box.space.challenge:delete(args.interaction_id)
+    end
+    return { type = 'cancelled', request = interaction.request }
+end
+
+-- First sign-in: makes the profile, exactly once however many requests race, and signs in.
+function M.customer_register(args)
+    local interaction, refusal = interactions.find(args)
+    if interaction == nil then
+        return refusal
+    end
+    if interaction.step == 'done' then
+        return interactions.repeated(interaction, args)
+    end
+    if interaction.step ~= 'profile' then
+        return { type = 'unknown' }
+    end
+    local customer = customers.by_phone(interaction.phone)
+    if customer == nil then
+        customer = customers.create({
+            sub = args.new_sub,
+            phone = interaction.phone,
+            phone_verified_at = interaction.phone_verified_at,
+            terms_accepted_at = args.now,
+            test = interaction.test,
+            given_name = args.given_name,
+            family_name = args.family_name,
+            client_id = interaction.request.client_id,
+        }, args.now)
+    end
+    return interactions.sign_in(interaction, customer, interaction.phone_verified_at, args)
+end
+
+return M

@@ -1,0 +1,119 @@
+-- Signing in by phone and one-time code: on the pages (a journey is an interaction) and by the phone grant.
+local rows = require('rows')
+local audit_trail = require('audit_trail')
+local challenges = require('challenges')
+local customers = require('customers')
+local e164 = require('e164')
+local grants = require('grants')
+local interactions = require('interactions')
+local sessions = require('sessions')
+
+local M = {}
+
+function M.interaction_otp_start(args)
+    local interaction, refusal = interactions.find(args)
+    if interaction == nil then
+        return refusal
+    end
+    if interaction.step == 'done' then
+        return { type = 'completed', request = interaction.request }
+    end
+    if interaction.step == 'cancelled' then
+        return { type = 'unknown' }
+    end
+    args.client_id = interaction.request.client_id
+    args.phone = e164.pack(args.phone)
+    local answer = challenges.start(args.interaction_id, args)
+    if answer.type == 'started' then
+        box.space.interaction:update(args.interaction_id, {
+            { '=', 'step', 'code' }, { '=', 'phone', args.phone }, { '=', 'test', args.test },
+        })
+        answer.request = interaction.request
+    end
+    return answer
+end
+
+function M.interaction_otp_verify(args)
+    local interaction, refusal = interactions.find(args)
+    if interaction == nil then
+        return refusal
+    end
+    if interaction.step == 'cancelled' then
+        return { type = 'unknown' }
+    end
+    args.client_id = interaction.request.client_id
+    -- The same code from the same browser is a repeat of the same step, not another use.
+    args.attempt = args.interaction_id
+    local challenge
+    challenge, refusal = challenges.check(args.interaction_id, args)
+    if interaction.step == 'done' then
+        if challenge ~= nil then
+            return interactions.repeated(interaction, args)
+        end
+        return { type = 'completed', request = interaction.request }
+    end
+    if challenge == nil then
+        return refusal
+    end
+    local customer = customers.by_phone(challenge.phone)
+    if customer ~= nil then
+        return interactions.sign_in(interaction, customer, args.now, args)
+    end
+    if interaction.step ~= 'profile' then
+        box.space.interaction:update(args.interaction_id, {
+            { '=', 'step', 'profile' }, { '=', 'phone_verified_at', args.now },
+        })
+    end
+    return { type = 'unregistered' }
+end
+
+function M.otp_start(args)
+    args.bound_client_id = args.client_id
+    args.phone = e164.pack(args.phone)
+    return challenges.start(args.otp_session, args)
+end
+
+-- The phone grant: the code is checked, the customer found or made, and the tokens' rows written at once.
+function M.otp_redeem(args)
+    args.bound_client_id = args.client_id
+    local known = box.space.challenge:get(args.otp_session)
+    local repeated = known ~= nil and known.spent_by == args.attempt
+    local challenge, refusal = challenges.check(args.otp_session, args)
+    if challenge == nil then
+        return refusal
+    end
+    if not repeated then
+        local customer = customers.by_phone(challenge.phone)
+        if customer == nil then
+            customer = customers.create({
+                sub = args.new_sub, phone = challenge.phone, phone_verified_at = args.now,
+                terms_accepted_at = args.now, test = challenge.test, client_id = args.client_id,
+            }, args.now)
+        end
+        customers.note_sign_in(customer, args.now, args.now)
+        local session = sessions.establish(customer.sub, args)
+        local lifetime = args.wanted.refresh and args.lifetimes.refresh_absolute or args.lifetimes.access_token
+        grants.open(args.grant_id, session, args.wanted, args.now + lifetime, args.now)
+        if args.wanted.refresh then
+            rows.insert(box.space.refresh, {
+                grant_id = args.grant_id, current_hash = args.refresh_hash, previous_hash = '',
+                attempt = args.attempt, rotated_at = args.now,
+                expires_at = args.now + math.min(args.lifetimes.refresh_idle, args.lifetimes.refresh_absolute),
+            })
+        end
+        audit_trail.record('signed_in', args.now, {
+            sub = customer.sub, client_id = args.client_id,
+            detail = { sid = session.sid, amr = args.amr, test = customer.test },
+        })
+    end
+    local grant = grants.alive(args.grant_id, args.now)
+    if grant == nil then
+        return { type = 'spent' }
+    end
+    local answer = grants.describe(grant)
+    answer.type = 'redeemed'
+    answer.refresh = grant.refresh
+    return answer
+end
+
+return M

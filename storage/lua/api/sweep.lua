@@ -1,0 +1,47 @@
+-- Removes what has expired, a small batch at a time, so that no request ever waits for it.
+local grants = require('grants')
+local sessions = require('sessions')
+
+local M = {}
+
+-- Seconds that an expired interaction is kept: a customer who comes back late begins it anew.
+local INTERACTION_MEMORY = 86400
+
+local function drop(space)
+    return function(row)
+        space:delete(row[1])
+    end
+end
+
+local function sweepers()
+    local space = box.space
+    return {
+        { space.session, sessions.finish },
+        { space.refresh, function(row) grants.kill(row.grant_id) end },
+        { space.grant, function(row) grants.kill(row.grant_id) end },
+        { space.code, drop(space.code) },
+        { space.challenge, drop(space.challenge) },
+        { space.interaction, drop(space.interaction), INTERACTION_MEMORY },
+        { space.authorization_request, drop(space.authorization_request) },
+        { space.revoked_token, drop(space.revoked_token) },
+        { space.rate_limit, drop(space.rate_limit) },
+    }
+end
+
+-- Returns how many rows went; a caller that gets `limit` back has more to do.
+function M.sweep(args)
+    local swept = 0
+    for _, entry in ipairs(sweepers()) do
+        local space, remove, memory = entry[1], entry[2], entry[3] or 0
+        for _, row in space.index.expires_at:pairs(args.now - memory, { iterator = 'LE' }) do
+            if swept == args.limit then
+                return swept
+            end
+            remove(row)
+            swept = swept + 1
+        end
+    end
+    return swept
+end
+
+return M

@@ -1,0 +1,113 @@
+-- One-time-code challenges: one live code per journey, its tries counted where it is checked.
+local rows = require('rows')
+local audit_trail = require('audit_trail')
+local customers = require('customers')
+local limits = require('limits')
+
+local M = {}
+
+local function started(challenge, send)
+    return {
+        type = 'started', challenge_id = challenge.challenge_id, send = send,
+        resend_at = challenge.resend_at, expires_at = challenge.expires_at,
+    }
+end
+
+-- Begins a challenge for a journey, or repeats the running one: the same code, for a little longer.
+-- `send` in the answer says whether a message is due now.
+function M.start(journey, args)
+    local now = args.now
+    local customer = customers.by_phone(args.phone)
+    if args.test and customer ~= nil and not customer.test then
+        return { type = 'refused' }
+    end
+    local running = rows.live(box.space.challenge:get(journey), now)
+    if running ~= nil and (running.phone ~= args.phone or running.spent_by ~= nil or running.tries_left == 0) then
+        running = nil
+    end
+    if running ~= nil then
+        if running.attempt == args.attempt then
+            return started(running, not running.test)
+        end
+        if now < running.resend_at then
+            return started(running, false)
+        end
+    end
+    if not args.test then
+        local wait = limits.take(args.send_limits, now)
+        if wait > 0 then
+            return { type = 'limited', retry_after = wait }
+        end
+    end
+    audit_trail.record(args.test and 'test_number_used' or 'code_sent', now, {
+        client_id = args.client_id, detail = { phone = args.phone },
+    })
+    local resend_at = args.test and now or now + args.resend_after
+    if running ~= nil then
+        return started(box.space.challenge:update(journey, {
+            { '=', 'resend_at', resend_at }, { '=', 'expires_at', now + args.validity },
+            { '=', 'attempt', args.attempt },
+        }), not running.test)
+    end
+    return started(rows.replace(box.space.challenge, {
+        journey = journey,
+        challenge_id = args.challenge_id,
+        phone = args.phone,
+        code_hash = args.otp_hash,
+        tries_left = args.tries,
+        resend_at = resend_at,
+        expires_at = now + args.validity,
+        attempt = args.attempt,
+        test = args.test,
+        client_id = args.bound_client_id,
+    }), not args.test)
+end
+
+-- Checks a code and counts the try. Returns the challenge when it is right, otherwise nil and the refusal.
+function M.check(journey, args)
+    local now = args.now
+    local challenge = box.space.challenge:get(journey)
+    if challenge == nil or rows.plain(challenge.client_id) ~= args.bound_client_id then
+        return nil, { type = 'unknown' }
+    end
+    if now >= challenge.expires_at then
+        return nil, { type = 'code_expired' }
+    end
+    -- Lua interns strings, so `==` compares two addresses: its time tells nothing about a code.
+    local right = challenge.code_hash == args.otp_hash
+    if challenge.spent_by ~= nil then
+        if right and challenge.spent_by == args.attempt then
+            return challenge
+        end
+        return nil, { type = 'spent' }
+    end
+    if challenge.tries_left == 0 then
+        return nil, { type = 'exhausted' }
+    end
+    local wrong_tries = {
+        { key = 'wrong:' .. challenge.phone, burst = args.wrong_tries.burst, period = args.wrong_tries.period },
+    }
+    if not challenge.test then
+        local wait = limits.wait(wrong_tries, now)
+        if wait > 0 then
+            return nil, { type = 'limited', retry_after = wait }
+        end
+    end
+    if right then
+        return box.space.challenge:update(journey, { { '=', 'spent_by', args.attempt } })
+    end
+    if not challenge.test then
+        limits.take(wrong_tries, now)
+    end
+    local left = challenge.tries_left - 1
+    box.space.challenge:update(journey, { { '=', 'tries_left', left } })
+    if left == 0 then
+        audit_trail.record('code_exhausted', now, {
+            client_id = args.client_id, detail = { phone = challenge.phone },
+        })
+        return nil, { type = 'exhausted' }
+    end
+    return nil, { type = 'wrong', tries_left = left }
+end
+
+return M

@@ -1,0 +1,49 @@
+-- Customers: found by phone at sign-in, made by the first one.
+local rows = require('rows')
+local audit_trail = require('audit_trail')
+local e164 = require('e164')
+
+local M = {}
+
+function M.by_phone(phone)
+    return box.space.customer.index.phone:get(phone)
+end
+
+function M.create(profile, now)
+    local customer = rows.insert(box.space.customer, {
+        sub = profile.sub,
+        phone = profile.phone,
+        created_at = now,
+        phone_verified_at = profile.phone_verified_at,
+        last_sign_in = now,
+        terms_accepted_at = profile.terms_accepted_at,
+        test = profile.test,
+        given_name = profile.given_name,
+        family_name = profile.family_name,
+    })
+    audit_trail.record('registered', now, { sub = profile.sub, client_id = profile.client_id })
+    return customer
+end
+
+function M.note_sign_in(customer, phone_verified_at, now)
+    return box.space.customer:update(customer.sub, {
+        { '=', 'phone_verified_at', phone_verified_at }, { '=', 'last_sign_in', now },
+    })
+end
+
+function M.describe(customer)
+    if customer == nil then
+        return nil
+    end
+    return {
+        sub = customer.sub,
+        phone = e164.unpack(customer.phone),
+        phone_verified_at = customer.phone_verified_at,
+        created_at = customer.created_at,
+        given_name = rows.plain(customer.given_name),
+        family_name = rows.plain(customer.family_name),
+        claims = rows.plain(customer.claims),
+    }
+end
+
+return M

@@ -1,0 +1,105 @@
+-- Grants: one authorization on one device. Codes, refresh tokens and access tokens live and die with theirs.
+local rows = require('rows')
+local audit_trail = require('audit_trail')
+
+local M = {}
+
+function M.kill(grant_id)
+    box.space.grant:delete(grant_id)
+    box.space.refresh:delete(grant_id)
+end
+
+-- What one customer allows one client, remembered once and written again only when it grows.
+local function remember_consent(sub, client_id, scope, now)
+    local known = box.space.consent:get({ sub, client_id })
+    if known == nil then
+        box.space.consent:insert({ sub, client_id, scope, now, now })
+        return
+    end
+    local union, held = { known.scope }, {}
+    for name in known.scope:gmatch('%S+') do
+        held[name] = true
+    end
+    for name in scope:gmatch('%S+') do
+        if not held[name] then
+            table.insert(union, name)
+        end
+    end
+    if #union > 1 then
+        box.space.consent:update({ sub, client_id }, {
+            { '=', 'scope', table.concat(union, ' ') }, { '=', 'updated_at', now },
+        })
+    end
+end
+
+-- Opens a grant for `session`; `wanted` says what was asked for (client_id, scope, offline, refresh, claims).
+function M.open(grant_id, session, wanted, expires_at, now)
+    remember_consent(session.sub, wanted.client_id, wanted.scope, now)
+    return rows.insert(box.space.grant, {
+        grant_id = grant_id,
+        sub = session.sub,
+        client_id = wanted.client_id,
+        sid = session.sid,
+        scope = wanted.scope,
+        auth_time = session.auth_time,
+        acr = session.acr,
+        amr = session.amr,
+        offline = wanted.offline,
+        refresh = wanted.refresh,
+        created_at = now,
+        expires_at = expires_at,
+        claims = wanted.claims,
+    })
+end
+
+-- Opens a grant and the authorization code that points at it.
+function M.open_with_code(args, session, request, now)
+    local expires_at = now + args.lifetimes.code
+    M.open(args.grant_id, session, request, expires_at, now)
+    rows.insert(box.space.code, {
+        code_hash = args.code_hash,
+        grant_id = args.grant_id,
+        client_id = request.client_id,
+        redirect_uri = request.redirect_uri,
+        expires_at = expires_at,
+        code_challenge = request.code_challenge,
+        nonce = request.nonce,
+    })
+    audit_trail.record('authorized', now, {
+        sub = session.sub, client_id = request.client_id,
+        detail = { scope = request.scope, sid = session.sid },
+    })
+end
+
+-- The grant as the token endpoint needs it, or nil when it or its session has ended.
+function M.alive(grant_id, now)
+    local grant = rows.live(box.space.grant:get(grant_id), now)
+    if grant == nil then
+        return nil
+    end
+    if not grant.offline and rows.live(box.space.session:get(grant.sid), now) == nil then
+        return nil
+    end
+    return grant
+end
+
+function M.describe(grant)
+    local customer = nil
+    if grant.claims ~= nil and grant.claims.id_token ~= nil then
+        customer = require('customers').describe(box.space.customer:get(grant.sub))
+    end
+    return {
+        grant_id = grant.grant_id,
+        sub = grant.sub,
+        client_id = grant.client_id,
+        sid = grant.sid,
+        scope = grant.scope,
+        auth_time = grant.auth_time,
+        acr = grant.acr,
+        amr = grant.amr,
+        claims = rows.plain(grant.claims),
+        customer = customer,
+    }
+end
+
+return M

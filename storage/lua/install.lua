@@ -1,0 +1,61 @@
+-- Brings a store to this version: migrations, users, procedures and their rights.
+local fio = require('fio')
+local tx = require('tx')
+local migrations = require('migrations')
+
+local M = {}
+
+local CONTRACT = 'v1'
+
+-- Every module returns a table of procedures; a procedure takes one map and decides one answer.
+local API = {
+    require('api.audit'),
+    require('api.authorization'),
+    require('api.channels'),
+    require('api.customers'),
+    require('api.health'),
+    require('api.interactions'),
+    require('api.keys'),
+    require('api.phone'),
+    require('api.refresh'),
+    require('api.sessions'),
+    require('api.sweep'),
+    require('api.tokens'),
+}
+
+local function user(name, password)
+    if box.schema.user.exists(name) then
+        box.schema.user.passwd(name, password)
+    else
+        box.schema.user.create(name, { password = password })
+    end
+end
+
+local function register(name)
+    local full = CONTRACT .. '.' .. name
+    -- setuid: the caller needs no right on any space.
+    box.schema.func.create(full, { setuid = true, if_not_exists = true })
+    box.schema.user.grant('idp', 'execute', 'function', full, { if_not_exists = true })
+end
+
+function M.all(options)
+    migrations.apply()
+    tx.watch_writes()
+    user('idp', options.server_password)
+    user('owner', options.owner_password)
+    box.schema.user.grant('owner', 'super', nil, nil, { if_not_exists = true })
+
+    local procedures = {}
+    for _, module in ipairs(API) do
+        for name, decide in pairs(module) do
+            assert(procedures[name] == nil, 'two procedures are named ' .. name)
+            procedures[name] = tx.procedure(decide)
+            register(name)
+        end
+    end
+    rawset(_G, CONTRACT, procedures)
+end
+
+M.directory = fio.dirname(debug.getinfo(1, 'S').source:sub(2))
+
+return M

@@ -1,0 +1,62 @@
+-- What the steps of a login share: finding the interaction, and ending it with a session and a code.
+local rows = require('rows')
+local audit_trail = require('audit_trail')
+local customers = require('customers')
+local grants = require('grants')
+local sessions = require('sessions')
+
+local M = {}
+
+-- The interaction, or nil and the answer that refuses. It belongs to the browser that began it.
+function M.find(args)
+    local interaction = box.space.interaction:get(args.interaction_id)
+    if interaction == nil then
+        return nil, { type = 'unknown' }
+    end
+    if interaction.browser_hash ~= args.browser_hash then
+        return nil, { type = 'other_browser' }
+    end
+    if args.now >= interaction.expires_at then
+        return nil, { type = 'expired', request = interaction.request }
+    end
+    return interaction
+end
+
+local function signed_in(interaction)
+    return {
+        type = 'signed_in', sub = interaction.sub, sid = interaction.sid, request = interaction.request,
+    }
+end
+
+-- The same step again, by a second click or a retry: the same answer, as long as its code is unused.
+function M.repeated(interaction, args)
+    local code = interaction.code_hash ~= nil and box.space.code:get(interaction.code_hash) or nil
+    local session = interaction.sid ~= nil and rows.live(box.space.session:get(interaction.sid), args.now)
+    if code ~= nil and code.attempt == nil and args.now < code.expires_at and session then
+        return signed_in(interaction)
+    end
+    return { type = 'completed', request = interaction.request }
+end
+
+-- The phone is proven: session, grant and code, in one transaction with whatever proved it.
+function M.sign_in(interaction, customer, phone_verified_at, args)
+    local now = args.now
+    local required_sub = interaction.request.required_sub
+    if required_sub ~= nil and required_sub ~= customer.sub then
+        box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'cancelled' } })
+        return { type = 'other_customer', request = interaction.request }
+    end
+    local session = sessions.establish(customer.sub, args)
+    customers.note_sign_in(customer, phone_verified_at, now)
+    grants.open_with_code(args, session, interaction.request, now)
+    audit_trail.record('signed_in', now, {
+        sub = customer.sub, client_id = interaction.request.client_id,
+        detail = { sid = session.sid, amr = args.amr, test = customer.test },
+    })
+    return signed_in(box.space.interaction:update(interaction.interaction_id, {
+        { '=', 'step', 'done' }, { '=', 'sub', customer.sub },
+        { '=', 'sid', session.sid }, { '=', 'code_hash', args.code_hash },
+    }))
+end
+
+return M

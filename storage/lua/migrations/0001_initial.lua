@@ -1,0 +1,133 @@
+-- Times are Unix seconds. A `*_hash` is 32 bytes of SHA-256: a secret itself never reaches the store.
+local function field(name, type)
+    return { name = name, type = type }
+end
+
+local function optional(name, type)
+    return { name = name, type = type, is_nullable = true }
+end
+
+local function space(name, format, ...)
+    local created = box.schema.space.create(name, { format = format })
+    for _, index in ipairs({ ... }) do
+        created:create_index(index.name, { parts = index.parts, unique = index.unique })
+    end
+end
+
+local function primary(...)
+    return { name = 'primary', parts = { ... }, unique = true }
+end
+
+local function index(name, parts, unique)
+    return { name = name, parts = parts, unique = unique or false }
+end
+
+local EXPIRY = index('expires_at', { 'expires_at' })
+
+local function up()
+    space('schema_version', {
+        field('version', 'unsigned'), field('name', 'string'), field('applied_at', 'unsigned'),
+    }, primary('version'))
+
+    -- What workers keep in memory, and how often it has changed.
+    space('revision', { field('name', 'string'), field('value', 'unsigned') }, primary('name'))
+
+    space('heartbeat', { field('id', 'unsigned'), field('at', 'unsigned') }, primary('id'))
+
+    space('channel', {
+        field('channel_id', 'string'), field('document', 'string'), field('updated_at', 'unsigned'),
+    }, primary('channel_id'))
+
+    space('client', {
+        field('client_id', 'string'), field('channel_id', 'string'),
+        field('document', 'string'), field('updated_at', 'unsigned'),
+    }, primary('client_id'), index('channel_id', { 'channel_id' }))
+
+    -- `phone` is E.164 without its plus sign: a number takes 9 bytes, a string 13.
+    space('customer', {
+        field('sub', 'string'), field('phone', 'unsigned'), field('created_at', 'unsigned'),
+        field('phone_verified_at', 'unsigned'), field('last_sign_in', 'unsigned'),
+        field('terms_accepted_at', 'unsigned'), field('test', 'boolean'),
+        optional('given_name', 'string'), optional('family_name', 'string'), optional('claims', 'map'),
+    }, primary('sub'), index('phone', { 'phone' }, true))
+
+    space('consent', {
+        field('sub', 'string'), field('client_id', 'string'), field('scope', 'string'),
+        field('granted_at', 'unsigned'), field('updated_at', 'unsigned'),
+    }, primary('sub', 'client_id'))
+
+    -- `sid` is derived from the cookie's secret by SHA-256, so it may be shown in tokens.
+    space('session', {
+        field('sid', 'string'), field('sub', 'string'), field('auth_time', 'unsigned'),
+        field('acr', 'string'), field('amr', 'string'), field('created_at', 'unsigned'),
+        field('seen_at', 'unsigned'), field('expires_at', 'unsigned'),
+    }, primary('sid'), index('sub', { 'sub' }), EXPIRY)
+
+    space('grant', {
+        field('grant_id', 'string'), field('sub', 'string'), field('client_id', 'string'),
+        field('sid', 'string'), field('scope', 'string'), field('auth_time', 'unsigned'),
+        field('acr', 'string'), field('amr', 'string'), field('offline', 'boolean'),
+        field('refresh', 'boolean'), field('created_at', 'unsigned'), field('expires_at', 'unsigned'),
+        optional('claims', 'map'),
+    }, primary('grant_id'), index('sid', { 'sid' }), EXPIRY)
+
+    space('code', {
+        field('code_hash', 'string'), field('grant_id', 'string'), field('client_id', 'string'),
+        field('redirect_uri', 'string'), field('expires_at', 'unsigned'),
+        optional('code_challenge', 'string'), optional('nonce', 'string'),
+        optional('attempt', 'string'),
+    }, primary('code_hash'), EXPIRY)
+
+    -- One row per family of refresh tokens, constant in size however often it rotates.
+    space('refresh', {
+        field('grant_id', 'string'), field('current_hash', 'string'), field('previous_hash', 'string'),
+        field('attempt', 'string'), field('rotated_at', 'unsigned'), field('expires_at', 'unsigned'),
+    }, primary('grant_id'), EXPIRY)
+
+    space('revoked_token', {
+        field('jti', 'string'), field('expires_at', 'unsigned'),
+    }, primary('jti'), EXPIRY)
+
+    -- One row per journey; a journey without `client_id` is one of the pages.
+    space('challenge', {
+        field('journey', 'string'), field('challenge_id', 'string'), field('phone', 'unsigned'),
+        field('code_hash', 'string'), field('tries_left', 'unsigned'), field('resend_at', 'unsigned'),
+        field('expires_at', 'unsigned'), field('attempt', 'string'), field('test', 'boolean'),
+        optional('client_id', 'string'), optional('spent_by', 'string'),
+    }, primary('journey'), EXPIRY)
+
+    -- A login in progress in one browser.
+    space('interaction', {
+        field('interaction_id', 'string'), field('browser_hash', 'string'), field('request', 'map'),
+        field('step', 'string'), field('expires_at', 'unsigned'),
+        optional('phone', 'unsigned'), optional('phone_verified_at', 'unsigned'), optional('test', 'boolean'),
+        optional('sub', 'string'), optional('sid', 'string'), optional('code_hash', 'string'),
+    }, primary('interaction_id'), EXPIRY)
+
+    -- An authorization request that arrived by POST, until the browser comes back by GET.
+    space('authorization_request', {
+        field('request_id', 'string'), field('parameters', 'map'), field('expires_at', 'unsigned'),
+    }, primary('request_id'), EXPIRY)
+
+    space('signing_key', {
+        field('kid', 'string'), field('alg', 'string'), field('state', 'string'),
+        field('public_jwk', 'map'), field('sealed_private', 'string'), field('created_at', 'unsigned'),
+    }, primary('kid'))
+
+    space('server_secret', {
+        field('name', 'string'), field('version', 'unsigned'),
+        field('sealed', 'string'), field('created_at', 'unsigned'),
+    }, primary('name', 'version'))
+
+    -- GCRA: `arrival` is the theoretical arrival time of the next request.
+    space('rate_limit', {
+        field('key', 'string'), field('arrival', 'number'), field('expires_at', 'unsigned'),
+    }, primary('key'), EXPIRY)
+
+    space('audit', {
+        field('seq', 'unsigned'), field('at', 'unsigned'), field('event', 'string'),
+        optional('sub', 'string'), optional('client_id', 'string'), optional('detail', 'map'),
+    }, primary('seq'))
+end
+
+return { name = '0001_initial', up = up }

@@ -1,0 +1,267 @@
+"""Every expected outcome of a store call, as a value.
+
+Each procedure answers a map whose `type` names one of these; `storage.store` says which ones it may be.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from storage.records import ClientRow, Customer, Step
+
+Request = Mapping[str, Any]
+
+
+class Outcome(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of the tagged outcomes."""
+
+
+class Unknown(Outcome, frozen=True, tag="unknown"):
+    """There is no such row, or it may not be used in this state."""
+
+
+class Expired(Outcome, frozen=True, tag="expired"):
+    """It was there; its time is over. An interaction brings its request along."""
+
+    request: Request | None = None
+
+
+class Mismatch(Outcome, frozen=True, tag="mismatch"):
+    """It is bound to something else than the caller presented; nothing was spent."""
+
+    parameter: str
+
+
+class Replayed(Outcome, frozen=True, tag="replayed"):
+    """It was used before: everything under its grant has ended."""
+
+
+class Limited(Outcome, frozen=True, tag="limited"):
+    """A rate limit refuses; another try makes sense after `retry_after` seconds."""
+
+    retry_after: int
+
+
+# Clients and channels
+
+
+class FoundClient(Outcome, frozen=True, tag="client"):
+    """A client and the document of its channel."""
+
+    client: ClientRow
+    channel: str
+
+
+class FoundChannel(Outcome, frozen=True, tag="channel"):
+    """The document of a channel."""
+
+    document: str
+
+
+class ChannelsChange(msgspec.Struct, frozen=True):
+    """What applying channels changed, by identifier."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: int = 0
+
+
+# Sessions and interactions
+
+
+class FoundSession(Outcome, frozen=True, tag="session"):
+    """A live session."""
+
+    sid: str
+    sub: str
+    auth_time: int
+    acr: str
+
+
+class SessionEnded(Outcome, frozen=True, tag="session_ended"):
+    """The session ended between the look at it and the code."""
+
+
+class Ended(Outcome, frozen=True, tag="ended"):
+    """The session and the grants that hung on it have ended."""
+
+
+class FoundRequest(Outcome, frozen=True, tag="authorization_request"):
+    """The parameters of a stored authorization request."""
+
+    parameters: dict[str, str]
+
+
+class FoundInteraction(Outcome, frozen=True, tag="interaction"):
+    """A login in progress."""
+
+    step: Step
+    request: Request
+    phone: str | None = None
+    tries_left: int | None = None
+    resend_at: int | None = None
+
+
+class OtherBrowser(Outcome, frozen=True, tag="other_browser"):
+    """The interaction belongs to another browser."""
+
+
+class Cancelled(Outcome, frozen=True, tag="cancelled"):
+    """The customer turned back."""
+
+    request: Request
+
+
+class Completed(Outcome, frozen=True, tag="completed"):
+    """The interaction ended with a sign-in before; its code is used or old."""
+
+    request: Request
+
+
+class SignedIn(Outcome, frozen=True, tag="signed_in"):
+    """Session, grant and code exist; `sid` is the session that goes on."""
+
+    sub: str
+    sid: str
+    request: Request
+
+
+class OtherCustomer(Outcome, frozen=True, tag="other_customer"):
+    """Somebody else signed in than the request demands."""
+
+    request: Request
+
+
+class Issued(Outcome, frozen=True, tag="issued"):
+    """A code was issued to a session."""
+
+
+# One-time codes
+
+
+class OtpStarted(Outcome, frozen=True, tag="started"):
+    """A challenge runs; `send` says whether a message is due now."""
+
+    challenge_id: str
+    send: bool
+    resend_at: int
+    expires_at: int
+    request: Request | None = None
+
+
+class Refused(Outcome, frozen=True, tag="refused"):
+    """A test number that an ordinary customer owns."""
+
+
+class Wrong(Outcome, frozen=True, tag="wrong"):
+    """A wrong code, counted."""
+
+    tries_left: int
+
+
+class Exhausted(Outcome, frozen=True, tag="exhausted"):
+    """All tries are used up."""
+
+
+class CodeExpired(Outcome, frozen=True, tag="code_expired"):
+    """The one-time code is too old."""
+
+
+class Spent(Outcome, frozen=True, tag="spent"):
+    """The one-time code was used before."""
+
+
+class Unregistered(Outcome, frozen=True, tag="unregistered"):
+    """The phone is proven, and nobody's yet."""
+
+
+# Customers and tokens
+
+
+class FoundCustomer(Outcome, frozen=True, tag="customer"):
+    """A customer's profile."""
+
+    customer: Customer
+
+
+class Redeemed(Outcome, frozen=True, tag="redeemed"):
+    """A grant, as tokens need it; `refresh` says whether a refresh token was stored."""
+
+    grant_id: str
+    sub: str
+    client_id: str
+    sid: str
+    scope: str
+    auth_time: int
+    acr: str
+    amr: str
+    refresh: bool
+    nonce: str | None = None
+    claims: Mapping[str, Any] | None = None
+    customer: Customer | None = None
+
+
+class Rotated(Outcome, frozen=True, tag="rotated"):
+    """A grant whose refresh token was rotated, as tokens need it."""
+
+    grant_id: str
+    sub: str
+    client_id: str
+    sid: str
+    scope: str
+    auth_time: int
+    acr: str
+    amr: str
+    claims: Mapping[str, Any] | None = None
+    customer: Customer | None = None
+
+
+class Active(Outcome, frozen=True, tag="active"):
+    """An access token in use: the claims asked of userinfo, and whose they are."""
+
+    customer: Customer
+    claims: Mapping[str, Any] | None = None
+
+
+class Inactive(Outcome, frozen=True, tag="inactive"):
+    """An access token that was revoked, or whose grant has ended."""
+
+
+class Revoked(Outcome, frozen=True, tag="revoked"):
+    """A token, and what hangs on it, was revoked."""
+
+
+# What each procedure may answer
+
+ClientRead = FoundClient | Unknown
+ChannelRead = FoundChannel | Unknown
+AuthorizationRequestRead = FoundRequest | Unknown
+SessionRead = FoundSession | Unknown
+CodeIssue = Issued | SessionEnded
+CodeRedeem = Redeemed | Unknown | Expired | Mismatch | Replayed
+InteractionRead = FoundInteraction | Unknown | OtherBrowser | Expired
+InteractionCancel = Cancelled | Unknown | OtherBrowser | Expired
+InteractionOtpStart = OtpStarted | Refused | Limited | Completed | Unknown | OtherBrowser | Expired
+InteractionOtpVerify = (
+    SignedIn
+    | Unregistered
+    | Wrong
+    | Exhausted
+    | CodeExpired
+    | Spent
+    | Limited
+    | OtherCustomer
+    | Completed
+    | Unknown
+    | OtherBrowser
+    | Expired
+)
+CustomerRegister = SignedIn | OtherCustomer | Completed | Unknown | OtherBrowser | Expired
+CustomerRead = FoundCustomer | Unknown
+OtpStart = OtpStarted | Refused | Limited
+OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | Unknown
+RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
+AccessTokenRead = Active | Inactive
+TokenRevoke = Revoked | Unknown | Mismatch

@@ -1,0 +1,443 @@
+"""The store contract: one method per protocol event, each one stored procedure and one transaction.
+
+Every method decides and writes atomically, may be called again with the same arguments to the same
+effect, and raises only `storage.errors`. Identifiers and hashes are made by the caller; `now` is in
+Unix seconds; `attempt` names one request, so that its repetition is told from another request.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from conf.settings import Lifetimes, Limit, Settings
+from storage import outcomes as o
+from storage.connection import Connection
+from storage.records import (
+    AuditEvent,
+    ChannelRow,
+    ClientRow,
+    NewChallenge,
+    ServerSecretRow,
+    SigningKeyRow,
+    SignIn,
+    Wanted,
+)
+
+
+@lru_cache
+def _lifetimes(lifetimes: Lifetimes) -> dict[str, int]:
+    plain: dict[str, int] = msgspec.to_builtins(lifetimes)
+    return plain
+
+
+def _limit(limit: Limit) -> dict[str, int]:
+    return {"burst": limit.burst, "period": limit.period}
+
+
+def _sign_in(sign_in: SignIn) -> dict[str, Any]:
+    arguments: dict[str, Any] = msgspec.structs.asdict(sign_in)
+    arguments["lifetimes"] = _lifetimes(sign_in.lifetimes)
+    return arguments
+
+
+class Store:
+    """All that the server may ask of Tarantool."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Connect to the store of these settings. Raises Unavailable."""
+        password = (settings.socket_path.parent / "password").read_text().strip()
+        return await cls.connect(settings.socket_path, password, settings.store.call_timeout)
+
+    @classmethod
+    async def connect(cls, socket: Path, password: str, call_timeout: float) -> Self:
+        """Connect to a socket as the user `idp`. Raises Unavailable."""
+        connection = Connection(socket, password, call_timeout)
+        await connection.open()
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _call(self, procedure: str, answer: Any, **arguments: Any) -> Any:
+        # None would arrive in Lua as a value that is true.
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return msgspec.convert(await self._connection.call(procedure, given), answer)
+
+    # Clients and channels
+
+    async def client_read(self, client_id: str) -> o.ClientRead:
+        """A client with its channel's document."""
+        return await self._call("client_read", o.ClientRead, client_id=client_id)
+
+    async def clients_list(self) -> tuple[ClientRow, ...]:
+        """Every client."""
+        return await self._call("clients_list", tuple[ClientRow, ...])
+
+    async def channel_read(self, channel_id: str) -> o.ChannelRead:
+        """A channel's document."""
+        return await self._call("channel_read", o.ChannelRead, channel_id=channel_id)
+
+    async def channels_apply(
+        self, channels: Sequence[ChannelRow], clients: Sequence[ClientRow], *, by: str, now: int
+    ) -> o.ChannelsChange:
+        """Make the given channels, and their clients, exactly as given; leave the others alone."""
+        return await self._call(
+            "channels_apply",
+            o.ChannelsChange,
+            channels=msgspec.to_builtins(channels),
+            clients=msgspec.to_builtins(clients),
+            by=by,
+            now=now,
+        )
+
+    async def revisions_read(self) -> dict[str, int]:
+        """How often `clients` and `keys` have changed, for whoever keeps copies of them."""
+        return await self._call("revisions_read", dict[str, int])
+
+    # Authorization
+
+    async def authorization_request_store(
+        self, request_id: str, parameters: Mapping[str, str], *, expires_at: int
+    ) -> None:
+        """Keep an authorization request that arrived by POST until the browser comes by GET."""
+        await self._call(
+            "authorization_request_store",
+            Any,
+            request_id=request_id,
+            parameters=dict(parameters),
+            expires_at=expires_at,
+        )
+
+    async def authorization_request_read(
+        self, request_id: str, *, now: int
+    ) -> o.AuthorizationRequestRead:
+        """The parameters of a stored authorization request."""
+        return await self._call(
+            "authorization_request_read",
+            o.AuthorizationRequestRead,
+            request_id=request_id,
+            now=now,
+        )
+
+    async def session_read(self, sid: str, *, now: int) -> o.SessionRead:
+        """A live session."""
+        return await self._call("session_read", o.SessionRead, sid=sid, now=now)
+
+    async def session_end(self, sid: str, *, client_id: str | None, now: int) -> None:
+        """End a session, and every grant that hangs on it without `offline_access`."""
+        await self._call("session_end", o.Ended | o.Unknown, sid=sid, client_id=client_id, now=now)
+
+    async def code_issue(
+        self,
+        *,
+        sid: str,
+        sub: str,
+        request: o.Request,
+        grant_id: str,
+        code_hash: bytes,
+        lifetimes: Lifetimes,
+        now: int,
+    ) -> o.CodeIssue:
+        """Single sign-on: a grant and a code for a session, if it is still `sub`'s."""
+        return await self._call(
+            "code_issue",
+            o.CodeIssue,
+            sid=sid,
+            sub=sub,
+            request=request,
+            grant_id=grant_id,
+            code_hash=code_hash,
+            lifetimes=_lifetimes(lifetimes),
+            now=now,
+        )
+
+    async def code_redeem(
+        self,
+        *,
+        code_hash: bytes,
+        client_id: str,
+        redirect_uri: str,
+        code_challenge: str | None,
+        refresh_hash: bytes,
+        attempt: str,
+        lifetimes: Lifetimes,
+        now: int,
+    ) -> o.CodeRedeem:
+        """Spend a code and store the refresh token, if its grant has one (RFC 6749 4.1.3).
+
+        A replayed code ends what the first use gave; a mismatch spends nothing.
+        """
+        return await self._call(
+            "code_redeem",
+            o.CodeRedeem,
+            code_hash=code_hash,
+            client_id=client_id,
+            redirect_uri=redirect_uri,
+            code_challenge=code_challenge,
+            refresh_hash=refresh_hash,
+            attempt=attempt,
+            lifetimes=_lifetimes(lifetimes),
+            now=now,
+        )
+
+    # Interactions
+
+    async def interaction_start(
+        self,
+        interaction_id: str,
+        *,
+        browser_hash: bytes,
+        request: o.Request,
+        expires_at: int,
+    ) -> None:
+        """Begin a login in one browser."""
+        await self._call(
+            "interaction_start",
+            Any,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            request=request,
+            expires_at=expires_at,
+        )
+
+    async def interaction_read(
+        self, interaction_id: str, *, browser_hash: bytes, now: int
+    ) -> o.InteractionRead:
+        """A login in progress, for the browser that began it."""
+        return await self._call(
+            "interaction_read",
+            o.InteractionRead,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            now=now,
+        )
+
+    async def interaction_cancel(
+        self, interaction_id: str, *, browser_hash: bytes, now: int
+    ) -> o.InteractionCancel:
+        """The customer turns back."""
+        return await self._call(
+            "interaction_cancel",
+            o.InteractionCancel,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            now=now,
+        )
+
+    async def interaction_otp_start(
+        self, interaction_id: str, *, browser_hash: bytes, challenge: NewChallenge, now: int
+    ) -> o.InteractionOtpStart:
+        """Begin a challenge for an interaction, or repeat the running one: the same code."""
+        return await self._call(
+            "interaction_otp_start",
+            o.InteractionOtpStart,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            now=now,
+            **msgspec.to_builtins(challenge, builtin_types=(bytes,)),
+        )
+
+    async def interaction_otp_verify(
+        self,
+        interaction_id: str,
+        *,
+        browser_hash: bytes,
+        otp_hash: bytes,
+        wrong_tries: Limit,
+        sign_in: SignIn,
+        now: int,
+    ) -> o.InteractionOtpVerify:
+        """Check a one-time code and count the try; the right one of a known customer signs in."""
+        return await self._call(
+            "interaction_otp_verify",
+            o.InteractionOtpVerify,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            otp_hash=otp_hash,
+            wrong_tries=_limit(wrong_tries),
+            now=now,
+            **_sign_in(sign_in),
+        )
+
+    async def customer_register(
+        self,
+        interaction_id: str,
+        *,
+        browser_hash: bytes,
+        new_sub: str,
+        given_name: str,
+        family_name: str | None,
+        sign_in: SignIn,
+        now: int,
+    ) -> o.CustomerRegister:
+        """First sign-in: make the profile, exactly once however many race, and sign in."""
+        return await self._call(
+            "customer_register",
+            o.CustomerRegister,
+            interaction_id=interaction_id,
+            browser_hash=browser_hash,
+            new_sub=new_sub,
+            given_name=given_name,
+            family_name=family_name,
+            now=now,
+            **_sign_in(sign_in),
+        )
+
+    async def customer_read(self, sub: str) -> o.CustomerRead:
+        """A customer's profile."""
+        return await self._call("customer_read", o.CustomerRead, sub=sub)
+
+    # The phone grant
+
+    async def otp_start(
+        self, otp_session: str, *, client_id: str, challenge: NewChallenge, now: int
+    ) -> o.OtpStart:
+        """Begin a challenge for a client's own journey, or repeat the running one."""
+        return await self._call(
+            "otp_start",
+            o.OtpStart,
+            otp_session=otp_session,
+            client_id=client_id,
+            now=now,
+            **msgspec.to_builtins(challenge, builtin_types=(bytes,)),
+        )
+
+    async def otp_redeem(
+        self,
+        otp_session: str,
+        *,
+        client_id: str,
+        otp_hash: bytes,
+        new_sub: str,
+        wanted: Wanted,
+        refresh_hash: bytes,
+        attempt: str,
+        wrong_tries: Limit,
+        sign_in: SignIn,
+        now: int,
+    ) -> o.OtpRedeem:
+        """Check a one-time code; the right one finds or makes the customer and stores the tokens."""
+        return await self._call(
+            "otp_redeem",
+            o.OtpRedeem,
+            otp_session=otp_session,
+            client_id=client_id,
+            otp_hash=otp_hash,
+            new_sub=new_sub,
+            wanted=msgspec.to_builtins(wanted),
+            refresh_hash=refresh_hash,
+            attempt=attempt,
+            wrong_tries=_limit(wrong_tries),
+            now=now,
+            **_sign_in(sign_in),
+        )
+
+    # Tokens
+
+    async def refresh_rotate(
+        self,
+        *,
+        grant_id: str,
+        client_id: str,
+        presented_hash: bytes,
+        successor_hash: bytes,
+        scope: str | None,
+        attempt: str,
+        lifetimes: Lifetimes,
+        now: int,
+    ) -> o.RefreshRotate:
+        """Replace a refresh token by its successor (RFC 6749 6, RFC 9700 4.14.2).
+
+        The previous token is answered with the same successor until that is used, at most for
+        `lifetimes.refresh_grace` seconds; any older one ends the grant. A `scope` that the grant
+        does not hold is a mismatch, and nothing is rotated.
+        """
+        return await self._call(
+            "refresh_rotate",
+            o.RefreshRotate,
+            grant_id=grant_id,
+            client_id=client_id,
+            presented_hash=presented_hash,
+            successor_hash=successor_hash,
+            scope=scope,
+            attempt=attempt,
+            lifetimes=_lifetimes(lifetimes),
+            now=now,
+        )
+
+    async def access_token_read(self, *, grant_id: str, jti: str, now: int) -> o.AccessTokenRead:
+        """Whether an access token is in use, and whose it is."""
+        return await self._call(
+            "access_token_read", o.AccessTokenRead, grant_id=grant_id, jti=jti, now=now
+        )
+
+    async def access_token_revoke(
+        self, *, grant_id: str, jti: str, client_id: str, expires_at: int, now: int
+    ) -> o.TokenRevoke:
+        """Take one access token back (RFC 7009)."""
+        return await self._call(
+            "access_token_revoke",
+            o.TokenRevoke,
+            grant_id=grant_id,
+            jti=jti,
+            client_id=client_id,
+            expires_at=expires_at,
+            now=now,
+        )
+
+    async def refresh_token_revoke(
+        self, *, grant_id: str, client_id: str, now: int
+    ) -> o.TokenRevoke:
+        """Take a refresh token back, and with it its grant (RFC 7009 2.1)."""
+        return await self._call(
+            "refresh_token_revoke",
+            o.TokenRevoke,
+            grant_id=grant_id,
+            client_id=client_id,
+            now=now,
+        )
+
+    # Keys
+
+    async def signing_keys(self) -> list[SigningKeyRow]:
+        """Every signing key."""
+        return await self._call("signing_keys", list[SigningKeyRow])
+
+    async def signing_key_add(self, key: SigningKeyRow, now: int) -> list[SigningKeyRow]:
+        """Add the active key of an algorithm that has none; every key after that."""
+        return await self._call(
+            "signing_key_add", list[SigningKeyRow], key=msgspec.to_builtins(key), now=now
+        )
+
+    async def server_secrets(self) -> list[ServerSecretRow]:
+        """Every server secret."""
+        return await self._call("server_secrets", list[ServerSecretRow])
+
+    async def server_secret_add(self, secret: ServerSecretRow, now: int) -> list[ServerSecretRow]:
+        """Add a server secret unless its name and version exist; every secret after that."""
+        return await self._call(
+            "server_secret_add", list[ServerSecretRow], secret=msgspec.to_builtins(secret), now=now
+        )
+
+    # Operation
+
+    async def ready(self, *, now: int) -> int:
+        """Make a write, and return the schema version."""
+        answer = await self._call("ready", dict[str, int], now=now)
+        return int(answer["schema_version"])
+
+    async def sweep(self, *, limit: int, now: int) -> int:
+        """Remove at most `limit` expired rows, and return how many went."""
+        return await self._call("sweep", int, limit=limit, now=now)
+
+    async def audit_read(self, *, after: int = 0, limit: int = 100) -> tuple[AuditEvent, ...]:
+        """Audit events after a sequence number, oldest first."""
+        return await self._call("audit_read", tuple[AuditEvent, ...], after=after, limit=limit)
