@@ -70,10 +70,10 @@ class Table:
         self._children: list[Table] = []
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
+        return self._values.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return (name for name, value in self._values.items() if value is not None)
 
     def is_table(self, name: str) -> bool:
         """Say whether the value `name` is there and is a table."""
@@ -85,7 +85,7 @@ class Table:
 
     def close(self) -> None:
         """Note every key, here and below, that was not read."""
-        for name in self._values:
+        for name in self:
             if name not in self._known:
                 near = difflib.get_close_matches(name, self._known - set(self._values), n=1)
                 hint = f" (did you mean {near[0]}?)" if near else ""
@@ -167,9 +167,11 @@ class Table:
         if name not in self:
             self._known.add(name)
             return None
-        path = self.path(name)
+        text = self.text(name)
+        path = self._source.directory / text
         try:
-            path.open("rb").close()
+            if text:
+                path.open("rb").close()
         except OSError as error:
             self.fault(name, f"{path} cannot be read: {error.strerror}")
         return path
@@ -239,7 +241,7 @@ class Table:
 
     def _take(self, name: str, default: object) -> object:
         self._known.add(name)
-        return self._values.get(name, default)
+        return self._values[name] if name in self else default
 
     def _child(self, values: Mapping[str, object], key: str) -> "Table":
         child = Table(values, self._source, key)

@@ -81,7 +81,8 @@ def load(
 ) -> Settings:
     """Read the settings in the file at `path`.
 
-    `overrides` holds values that replace the file's, by dotted key: `{"listen.port": 8443}`.
+    `overrides` holds values that replace the file's, by dotted key: `{"listen.port": 8443}`; None
+    takes the key away.
     Raises ConfigurationError with all the faults, not just the first.
     """
     return _decode(read_toml(path), overrides, Source(path.absolute().parent, environ))

@@ -43,3 +43,7 @@ class Parameters:
         """Raise InvalidRequest if any parameter was sent twice (RFC 6749 3.1 and 3.2)."""
         if self.repeated:
             raise InvalidRequest("a parameter is included more than once")
+
+    def only(self, names: frozenset[str]) -> "Parameters":
+        """Just these parameters; whoever reads another one finds it omitted."""
+        return Parameters({name: self.values[name] for name in names & self.values.keys()})

@@ -1,16 +1,17 @@
 """`idp dev`: a provider with the group's channels and a demo shop, on one developer's machine."""
 
 import asyncio
+import contextlib
+import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import structlog
 
 from conf.channels_file import (
     DEMO_CHANNELS,
@@ -21,16 +22,16 @@ from conf.channels_file import (
 )
 from conf.model import Address, Settings
 from idp.serve import Hooks, StartError, bind, run
+from keys.sealing import create_key_encryption_key
 from storage.child import holds_data
 
 _DEMO_HOST = "localhost"
 _DEMO_CLIENT = "demo"
 _DEMO_SECRET = "demo"
 _DEMO_SESSION_SECRET = "demo-session"
-_DEMO_ORIGIN_IN_FILE = "http://localhost:8001"
+_DEMO_PORT_IN_FILE = 8001
 _STOP_SECONDS = 3.0
-
-_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.dev")
+_POLL_SECONDS = 0.02
 
 
 def dev(settings: Settings, demo_port: int | None) -> None:
@@ -56,8 +57,6 @@ def secrets_directory(settings: Settings) -> Path:
 
 def ensure_key_encryption_key(settings: Settings) -> None:
     """Make the key-encryption key at the first start. Raises StartError if it is lost."""
-    from keys.sealing import create_key_encryption_key  # noqa: PLC0415  only the first start needs it
-
     path = settings.key_encryption_key_file
     if path.exists():
         return
@@ -79,6 +78,7 @@ class _Development:
         self._secrets = secrets_directory(settings)
         self._channels: tuple[ChannelEntry, ...] = ()
         self._demo: subprocess.Popen[bytes] | None = None
+        self._demo_origin = f"http://{_DEMO_HOST}:{demo_port}"
 
     def prepare(self) -> None:
         """Make the secrets, read the channels, and see whether the demo's port is free."""
@@ -110,10 +110,12 @@ class _Development:
         if self._demo_port is not None:
             self._demo = self._start_demo(self._demo_port)
 
-    def introduce(self) -> None:
+    def introduce(self, metrics: str | None) -> None:
         """Print where everything is."""
-        width = max(len(name) for name, _ in self._places())
-        lines = [f"  {name:<{width}}  {place}" for name, place in self._places()]
+        self._await_demo()
+        places = list(self._places(metrics))
+        width = max(len(name) for name, _ in places)
+        lines = [f"  {name:<{width}}  {place}" for name, place in places]
         sys.stdout.write("\n".join(["", *lines, "", "  Ctrl-C stops", "", ""]))
         sys.stdout.flush()
 
@@ -127,13 +129,15 @@ class _Development:
                 self._demo.kill()
                 self._demo.wait()
 
-    def _places(self) -> Iterator[tuple[str, str]]:
+    def _places(self, metrics: str | None) -> Iterator[tuple[str, str]]:
         settings = self._settings
         yield "provider", settings.issuer
         if self._demo is not None:
-            yield "demo shop", f"http://{_DEMO_HOST}:{self._demo_port}"
+            running = self._demo.poll() is None
+            yield "demo shop", self._demo_origin if running else "could not start: see above"
         yield "development inbox", f"{settings.issuer}/dev/inbox"
-        yield "metrics", f"http://{settings.metrics.host}:{settings.metrics.port}/metrics"
+        if metrics is not None:
+            yield "metrics", metrics
         yield "state directory", str(settings.directory)
         for numbers in settings.test_numbers:
             yield "sign in with", f"+{numbers.first} and the code {numbers.code}"
@@ -158,6 +162,13 @@ class _Development:
             stdin=subprocess.DEVNULL,
         )
 
+    def _await_demo(self) -> None:
+        while self._demo is not None and self._demo.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection((_DEMO_HOST, self._demo_port)).close()
+                return
+            time.sleep(_POLL_SECONDS)
+
     def _ensure_session_secret(self) -> None:
         with contextlib.suppress(FileExistsError):
             path = self._secrets / _DEMO_SESSION_SECRET
@@ -166,8 +177,9 @@ class _Development:
                 file.write(secrets.token_urlsafe(32))
 
     def _with_demo_port(self, entry: ChannelEntry) -> ChannelEntry:
-        clients = tuple(
-            replace(client, metadata=msgspec.json.decode(self._ported(client.metadata)))
-            for client in entry.clients
-        )
-        return replace(entry, clients=clients)
+        clients = []
+        for client in entry.clients:
+            metadata = json.dumps(client.metadata)
+            moved = metadata.replace(f":{_DEMO_PORT_IN_FILE}/", f":{self._demo_port}/")
+            clients.append(replace(client, metadata=json.loads(moved)))
+        return replace(entry, clients=tuple(clients))

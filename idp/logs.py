@@ -50,9 +50,9 @@ def configure(log_format: Literal["json", "console"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
         )
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # One line for every request that it sends, with the address.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # At INFO, libraries tell each request and each connection that they make.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.INFO)
 
 
 def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

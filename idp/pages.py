@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from idp.palette import is_color, palette
 from idp.texts import load_texts
@@ -82,7 +81,7 @@ class Pages:
             locale=locale,
             brand=shown,
             nonce=nonce,
-            palette=Markup(palette(shown.color).css()),
+            palette=palette(shown.color).css(),
             text=texts.text,
             known=texts.known,
             duration=texts.duration,

@@ -19,6 +19,7 @@ DARK_CARD, DARK_PAGE = "#17181c", "#0e0f12"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 _NEARLY_READABLE = 3.4
 _VISIBLE_EDGE = 1.3
+_SRGB_LINEAR_UP_TO = 0.04045
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,6 @@ def _luminance(color: str) -> float:
 
 
 def _linear(value: float) -> float:
-    return float(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
+    if value <= _SRGB_LINEAR_UP_TO:
+        return value / 12.92
+    return float(((value + 0.055) / 1.055) ** 2.4)

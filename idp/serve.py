@@ -22,6 +22,8 @@ from conf.model import Address, Settings
 from idp import logs
 from idp.supervisor import Supervisor
 from idp.worker import WorkerConfig
+from keys.errors import SealError
+from keys.sealing import load_key_encryption_key
 from storage.child import PrivateTarantool
 from storage.errors import StoreStartError
 
@@ -43,7 +45,7 @@ class StartError(Exception):
     """The server could not start or go on; the message is one sentence for an operator."""
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Do nothing, as every hook does unless told otherwise."""
 
 
@@ -56,7 +58,7 @@ class Hooks:
 
     load: Callable[[], None] = _nothing  # while the store loads its data
     store_ready: Callable[[], None] = _nothing  # requests are answered only afterwards
-    serving: Callable[[], None] = _nothing  # once /readyz has answered
+    serving: Callable[[str | None], None] = _nothing  # once /readyz answered; the metrics' URL
     stopping: Callable[[], None] = _nothing
 
 
@@ -69,7 +71,7 @@ def run(settings: Settings, hooks: Hooks = NO_HOOKS) -> None:
     Raises StartError or StoreStartError. Calls the hooks from another thread, `stopping` excepted.
     """
     logs.configure(settings.log_format)
-    check_tls(settings)
+    check_files(settings)
     store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
     store.lock()
     try:
@@ -78,21 +80,22 @@ def run(settings: Settings, hooks: Hooks = NO_HOOKS) -> None:
         store.stop()
 
 
-def check_tls(settings: Settings) -> None:
-    """Raise StartError if the files for TLS can be read but not used."""
+def check_files(settings: Settings) -> None:
+    """Raise StartError if a file that the settings name can be read, but is of no use."""
     listen = settings.listen
-    if listen.tls_cert is not None and listen.tls_key is not None:
-        try:
+    what = ""
+    try:
+        load_key_encryption_key(settings.key_encryption_key_file)
+        if listen.tls_cert is not None and listen.tls_key is not None:
+            what = f"{listen.tls_cert} and {listen.tls_key} are not a certificate and its key"
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.tls_cert, listen.tls_key)
-        except OSError as error:
-            raise StartError(
-                f"{listen.tls_cert} and {listen.tls_key} are not a certificate and its key: {error}"
-            ) from None
-    if settings.ca_file is not None:
-        try:
+        if settings.ca_file is not None:
+            what = f"{settings.ca_file} holds no certificates"
             ssl.create_default_context(cafile=settings.ca_file)
-        except OSError as error:
-            raise StartError(f"{settings.ca_file} holds no certificate: {error}") from None
+    except SealError as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"{what}: {error.strerror or error}") from None
 
 
 def bind(what: str, address: Address) -> socket.socket:
@@ -126,7 +129,10 @@ class _Server:
         os.environ["IDP_SETTINGS"] = settings.to_json()
         waiting, self._gate = Pipe(duplex=False)
         self._supervisor = Supervisor(
-            WorkerConfig(settings, waiting, APPLICATION), listener, self._gate
+            WorkerConfig(settings, waiting, APPLICATION),
+            listener,
+            self._gate,
+            hangup_ends=settings.development,
         )
 
     def run(self) -> None:
@@ -143,6 +149,14 @@ class _Server:
             raise StartError("a worker could not start: the reason is in the log, above")
         _log.info("stopped")
 
+    @property
+    def _metrics_url(self) -> str | None:
+        if self._metrics_listener is None:
+            return None
+        metrics = self._settings.metrics
+        host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
+        return f"http://{host}:{metrics.port}/metrics"
+
     def _start(self) -> None:
         try:
             self._serve_metrics()
@@ -158,7 +172,7 @@ class _Server:
         self._await_ready()
         if not self._stopping.is_set():
             _log.info("ready", seconds=round(time.monotonic() - self._began, 2))
-            self._hooks.serving()
+            self._hooks.serving(self._metrics_url)
 
     def _keep_store_alive(self) -> None:
         from idp import metrics  # noqa: PLC0415  see _serve_metrics
@@ -212,8 +226,7 @@ class _Server:
             return None
 
     def _serve_metrics(self) -> None:
-        # Only now, and here: beside the start of the workers, and with its variable set.
-        from idp import metrics  # noqa: PLC0415
+        from idp import metrics  # noqa: PLC0415  likewise, and only when its variable is set
 
         if self._metrics_listener is not None:
             metrics.serve(self._metrics_listener, self._metrics_directory)

@@ -20,17 +20,32 @@ class Supervisor(Multiprocess):
     """Starts the workers, replaces those that die, and ends them all.
 
     Takes over the process's signals: SIGTERM and SIGINT end `run`, SIGHUP replaces the workers one
-    by one.
+    by one, or ends `run` too if `hangup_ends`.
     """
 
-    def __init__(self, config: WorkerConfig, listener: socket.socket, gate: Connection) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        listener: socket.socket,
+        gate: Connection,
+        *,
+        hangup_ends: bool,
+    ) -> None:
         super().__init__(config, [listener])
         self._gate = gate
+        self._hangup_ends = hangup_ends
 
     @property
     def startup_failed(self) -> bool:
         """Whether a worker found that it cannot start, after which no other is tried."""
         return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
+
+    def handle_hup(self) -> None:
+        """Act on SIGHUP: the order of a service's operator, or a terminal that was closed."""
+        if self._hangup_ends:
+            self.should_exit.set()
+        else:
+            super().handle_hup()
 
     def terminate_all(self) -> None:
         """Begin the end of every worker."""

@@ -16,11 +16,9 @@ Text = str | Mapping[str, str]  # a text, or its plural forms by CLDR category
 
 
 def _russian(count: int) -> str:
-    if count % 10 == 1 and count % 100 != 11:
-        return "one"
-    if count % 10 in (2, 3, 4) and count % 100 not in (12, 13, 14):
-        return "few"
-    return "many"
+    if count % 100 in range(11, 15):
+        return "many"
+    return {1: "one", 2: "few", 3: "few", 4: "few"}.get(count % 10, "many")
 
 
 def _english(count: int) -> str:
@@ -49,7 +47,7 @@ class Texts:
         found = self.texts[key]
         if not isinstance(found, str):
             found = found[self._plural(0 if count is None else count)]
-        return Markup(escape(found)).format(count=count, **values)
+        return escape(found).format(count=count, **values)
 
     def known(self, prefix: str, key: str, fallback: str) -> str:
         """`prefix.key` if it has a text, otherwise `prefix.fallback`."""

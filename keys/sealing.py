@@ -5,6 +5,7 @@ the first 8 hex digits of the SHA-256 of the key, so that a wrong key is named a
 """
 
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -17,6 +18,7 @@ from keys.hashing import b64url, b64url_decode, sha256
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_KEY_ID = re.compile("[0-9a-f]{8}")
 # 32 bytes in base64url and a line end; anything longer is another file.
 _MOST_FILE_BYTES = 64
 
@@ -52,9 +54,12 @@ class Sealer:
         Raises `SealError` for another key-encryption key, another label or a changed value.
         """
         key_id, _, body = sealed.partition(".")
+        if not _KEY_ID.fullmatch(key_id):
+            # Not quoted: it may be a secret that somebody stored in the clear.
+            raise SealError(f"{label} is not a sealed value")
         if key_id != self.key_id:
             raise SealError(
-                f"{label} is sealed with the key-encryption key {key_id[:8]!r}, "
+                f"{label} is sealed with the key-encryption key {key_id!r}, "
                 f"but the configured one is {self.key_id!r}"
             )
         try:

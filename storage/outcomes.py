@@ -260,7 +260,7 @@ InteractionOtpVerify = (
 )
 CustomerRegister = SignedIn | OtherCustomer | Completed | Unknown | OtherBrowser | Expired
 CustomerRead = FoundCustomer | Unknown
-OtpStart = OtpStarted | Refused | Limited
+OtpStart = OtpStarted | Refused | Limited | Unknown
 OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
 AccessTokenRead = Active | Inactive

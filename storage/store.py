@@ -298,7 +298,13 @@ class Store:
     # The phone grant
 
     async def otp_start(
-        self, otp_session: str, *, client_id: str, challenge: NewChallenge, now: int
+        self,
+        otp_session: str,
+        *,
+        client_id: str,
+        challenge: NewChallenge,
+        resend: bool,
+        now: int,
     ) -> o.OtpStart:
         """Begin a challenge for a client's own journey, or repeat the running one."""
         return await self._call(
@@ -306,6 +312,7 @@ class Store:
             o.OtpStart,
             otp_session=otp_session,
             client_id=client_id,
+            resend=resend,
             now=now,
             **msgspec.to_builtins(challenge, builtin_types=(bytes,)),
         )

@@ -54,12 +54,12 @@ def test_a_broken_sealed_value_is_refused(body: str) -> None:
         SEALER.open(f"{SEALER.key_id}.{body}", label="otp|1")
 
 
-@pytest.mark.parametrize("sealed", ["", ".", "secret", "x" * 5000])
-def test_what_is_not_a_sealed_value_is_refused_with_a_short_message(sealed: str) -> None:
+@pytest.mark.parametrize("sealed", ["", ".", "in-the-clear", "x" * 5000, "630DCD29.AAAA"])
+def test_what_is_not_a_sealed_value_is_refused_and_not_quoted(sealed: str) -> None:
     with pytest.raises(SealError) as caught:
         SEALER.open(sealed, label="otp|1")
 
-    assert len(str(caught.value)) < 120
+    assert str(caught.value) == "otp|1 is not a sealed value"
 
 
 @pytest.mark.parametrize("length", [0, 16, 31, 33])
@@ -69,7 +69,7 @@ def test_a_key_of_another_length_is_refused(length: int) -> None:
 
 
 def test_a_sealer_shows_only_the_id_of_its_key() -> None:
-    # `printf '%s' <KEY in hex> | xxd -r -p | sha256sum` begins with these 8 digits.
+    # SHA-256 of the 32 bytes 00, 01, ... 1f begins with these digits.
     assert repr(SEALER) == "Sealer(key_id='630dcd29')"
 
 

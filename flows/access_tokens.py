@@ -1,0 +1,65 @@
+"""Access tokens on their way back: who presents one, and whether it is ours and in time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flows.errors import InvalidRequest, InvalidToken, MissingToken
+from flows.issue import ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP
+from flows.parameters import Parameters
+from flows.provider import Provider
+from keys.errors import InvalidToken as UnverifiedToken
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A verified access token; whether its grant lives on is for the store to say."""
+
+    grant_id: str
+    jti: str
+    sub: str
+    scopes: frozenset[str]
+    expires_at: int
+
+
+def presented(authorization: str | None, parameters: Parameters) -> str:
+    """The bearer token of a request (RFC 6750 2.1 and 2.2).
+
+    Raises MissingToken, or InvalidRequest when it comes in more than one way.
+    """
+    parameters.refuse_repeated()
+    in_body = parameters.get("access_token")
+    if authorization is None:
+        if in_body is None:
+            raise MissingToken
+        return in_body
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise MissingToken
+    if in_body is not None:
+        raise InvalidRequest("more than one access token")
+    if not value.strip():
+        raise InvalidRequest("the Authorization header holds no token")
+    return value.strip()
+
+
+def verify(provider: Provider, token: str) -> AccessToken:
+    """Verify an access token by itself (RFC 9068 4). Raises InvalidToken."""
+    try:
+        claims = provider.keys.verify(token, typ=ACCESS_TOKEN_TYP, algs=(ACCESS_TOKEN_ALG,))
+    except UnverifiedToken as error:
+        raise InvalidToken("the access token is not valid", detail=error.reason) from error
+    if claims["iss"] != provider.issuer or claims["aud"] != provider.issuer:
+        raise InvalidToken("the access token is for somebody else")
+    if provider.clock() >= claims["exp"]:
+        raise InvalidToken("the access token has expired")
+    return _read(claims)
+
+
+def _read(claims: dict[str, Any]) -> AccessToken:
+    return AccessToken(
+        grant_id=claims["jti"].partition(".")[0],
+        jti=claims["jti"],
+        sub=claims["sub"],
+        scopes=frozenset(claims["scope"].split()),
+        expires_at=claims["exp"],
+    )

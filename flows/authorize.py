@@ -1,0 +1,298 @@
+"""The authorization endpoint (RFC 6749 4.1.1, OpenID Connect Core 3.1.2).
+
+Everything before a proven `redirect_uri` ends on a page; everything after it goes back to the client.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from flows import id_token_hint
+from flows.claims import CLAIMS, OFFLINE_ACCESS, OPENID, SCOPES
+from flows.clients import Client
+from flows.errors import (
+    InvalidRequest,
+    InvalidScope,
+    OAuthError,
+    PageError,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    UnauthorizedClient,
+    UnmetAuthenticationRequirements,
+    UnsupportedResponseType,
+)
+from flows.grants.names import AUTHORIZATION_CODE, REFRESH_TOKEN
+from flows.parameters import Parameters
+from flows.provider import Provider
+from flows.requests import (
+    RESPONSE_MODES,
+    AuthorizationRequest,
+    AuthorizationResponse,
+    ResponseMode,
+    respond_error,
+)
+
+ACR = "urn:x5id:acr:phone-otp"
+ACR_VALUES = (ACR,)
+AMR = "otp sms"
+PROMPTS = ("none", "login", "consent", "create", "select_account")
+LOCALES = ("ru", "en")
+DISPLAYS = ("page", "popup", "touch", "wap")
+_S256 = re.compile(r"[A-Za-z0-9_-]{43}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")  # RFC 6749 A.4
+_MAX_STATE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that may go on: what to remember, and how the customer must be asked."""
+
+    client: Client
+    request: AuthorizationRequest
+    prompt: frozenset[str]
+    max_age: int | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A request on its way through the checks."""
+
+    provider: Provider
+    client: Client
+    parameters: Parameters
+    scopes: tuple[str, ...] = ()
+    prompt: frozenset[str] = frozenset()
+    max_age: int | None = None
+    claims: dict[str, Any] | None = None
+    required_sub: str | None = None
+
+    @property
+    def _id_token_claims(self) -> dict[str, Any]:
+        return (self.claims or {}).get("id_token") or {}
+
+    def asked_of_id_token(self, name: str) -> dict[str, Any]:
+        """What the `claims` parameter says about one claim of the ID token."""
+        return self._id_token_claims.get(name) or {}
+
+
+def _repeated(draft: _Draft) -> None:
+    draft.parameters.refuse_repeated()
+
+
+def _request_objects(draft: _Draft) -> None:
+    if draft.parameters.get("request") is not None:
+        raise RequestNotSupported
+    if draft.parameters.get("request_uri") is not None:
+        raise RequestUriNotSupported
+
+
+def _response_type(draft: _Draft) -> None:
+    if draft.parameters.require("response_type") != "code":
+        raise UnsupportedResponseType("only response_type=code is supported")
+    if not draft.client.allows_grant(AUTHORIZATION_CODE):
+        raise UnauthorizedClient("the client is not registered for authorization_code")
+
+
+def _response_mode(draft: _Draft) -> None:
+    mode = draft.parameters.get("response_mode")
+    if mode is not None and mode not in RESPONSE_MODES:
+        raise InvalidRequest("response_mode is not supported")
+
+
+def _scope(draft: _Draft) -> None:
+    scope = draft.parameters.require("scope")
+    if not _SCOPE.fullmatch(scope):
+        raise InvalidScope("scope is malformed")
+    asked = tuple(dict.fromkeys(scope.split(" ")))
+    if OPENID not in asked:
+        raise InvalidScope("scope must include openid")
+    # OpenID Connect Core 3.1.2.1: scopes that are not understood are ignored.
+    known = [name for name in asked if name in SCOPES]
+    allowed = draft.client.metadata.scope.split()
+    if any(name not in allowed for name in known):
+        raise InvalidScope("the client may not ask for this scope")
+    if not draft.client.allows_grant(REFRESH_TOKEN):
+        known = [name for name in known if name != OFFLINE_ACCESS]
+    draft.scopes = tuple(known)
+
+
+def _pkce(draft: _Draft) -> None:
+    challenge = draft.parameters.get("code_challenge")
+    method = draft.parameters.get("code_challenge_method")
+    if challenge is None:
+        if method is not None:
+            raise InvalidRequest("code_challenge is missing")
+        # OAuth 2.1 7.5.1: a confidential OpenID Connect client may rely on its nonce instead.
+        if draft.client.public or draft.parameters.get("nonce") is None:
+            raise InvalidRequest("PKCE is required: code_challenge is missing")
+        return
+    # RFC 7636 4.3: without a method it is `plain`, which protects nothing.
+    if method != "S256":
+        raise InvalidRequest("code_challenge_method must be S256")
+    if not _S256.fullmatch(challenge):
+        raise InvalidRequest("code_challenge is malformed")
+
+
+def _state(draft: _Draft) -> None:
+    for name in ("state", "nonce"):
+        if len(draft.parameters.get(name) or "") > _MAX_STATE:
+            raise InvalidRequest(f"{name} is too long")
+
+
+def _prompt(draft: _Draft) -> None:
+    prompt = frozenset((draft.parameters.get("prompt") or "").split())
+    if not prompt <= frozenset(PROMPTS):
+        raise InvalidRequest("prompt is not supported")
+    if "none" in prompt and len(prompt) > 1:
+        raise InvalidRequest("prompt=none goes with no other value")
+    draft.prompt = prompt
+
+
+def _max_age(draft: _Draft) -> None:
+    max_age = draft.parameters.get("max_age")
+    if max_age is None:
+        return
+    if not (max_age.isascii() and max_age.isdigit() and len(max_age) <= 10):
+        raise InvalidRequest("max_age must be a number of seconds")
+    draft.max_age = int(max_age)
+
+
+def _display(draft: _Draft) -> None:
+    display = draft.parameters.get("display")
+    if display is not None and display not in DISPLAYS:
+        raise InvalidRequest("display is not supported")
+
+
+def _claims(draft: _Draft) -> None:
+    text = draft.parameters.get("claims")
+    if text is None:
+        return
+    try:
+        claims = msgspec.json.decode(text, type=dict[str, Any])
+        members = {
+            name: msgspec.convert(claims[name], dict[str, dict[str, Any] | None])
+            for name in ("userinfo", "id_token")
+            if claims.get(name) is not None
+        }
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise InvalidRequest("claims is not the JSON object that it should be") from error
+    for asked in members.values():
+        for entry in asked.values():
+            if entry is not None and not isinstance(entry.get("values", []), list):
+                raise InvalidRequest("claims: values must be an array")
+    known = {claim.name for claim in CLAIMS} | {"sub", "acr", "auth_time"}
+    kept = {
+        name: {claim: entry for claim, entry in asked.items() if claim in known}
+        for name, asked in members.items()
+    }
+    draft.claims = {name: asked for name, asked in kept.items() if asked} or None
+
+
+def _acr(draft: _Draft) -> None:
+    asked = draft.asked_of_id_token("acr")
+    wanted = asked.get("values", [asked["value"]] if "value" in asked else [])
+    # OpenID Connect Core 5.5.1.1: `acr_values` and a voluntary claim are wishes, an essential one is not.
+    if asked.get("essential") is True and wanted and ACR not in wanted:
+        raise UnmetAuthenticationRequirements("the acr cannot be reached")
+
+
+def _subject(draft: _Draft) -> None:
+    named = set()
+    hint = draft.parameters.get("id_token_hint")
+    if hint is not None:
+        named.add(id_token_hint.read(draft.provider, hint).sub)
+    value = draft.asked_of_id_token("sub").get("value")
+    if value is not None:
+        if not isinstance(value, str):
+            raise InvalidRequest("claims: sub must be a string")
+        named.add(value)
+    if len(named) > 1:
+        raise InvalidRequest("id_token_hint and claims name different customers")
+    draft.required_sub = named.pop() if named else None
+
+
+CHECKS: tuple[Callable[[_Draft], None], ...] = (
+    _repeated,
+    _request_objects,
+    _response_type,
+    _response_mode,
+    _scope,
+    _pkce,
+    _state,
+    _prompt,
+    _max_age,
+    _display,
+    _claims,
+    _acr,
+    _subject,
+)
+
+
+async def check(provider: Provider, parameters: Parameters) -> Checked | AuthorizationResponse:
+    """Check an authorization request: the request, or the error that goes back to the client.
+
+    Raises PageError while no redirect URI is proven.
+    """
+    client, redirect_uri = await _prove_redirect_uri(provider, parameters)
+    draft = _Draft(provider, client, parameters)
+    try:
+        for step in CHECKS:
+            step(draft)
+    except OAuthError as error:
+        return respond_error(_request(draft, redirect_uri), provider.issuer, error)
+    return Checked(client, _request(draft, redirect_uri), draft.prompt, draft.max_age)
+
+
+async def _prove_redirect_uri(provider: Provider, parameters: Parameters) -> tuple[Client, str]:
+    if {"client_id", "redirect_uri"} & parameters.repeated:
+        raise PageError("invalid_request", "client_id or redirect_uri is included more than once")
+    client_id = parameters.get("client_id")
+    if client_id is None:
+        raise PageError("invalid_request", "client_id is missing")
+    client = await provider.clients.get(client_id)
+    if client is None:
+        raise PageError("unknown_client", "client_id is not registered")
+    redirect_uri = parameters.get("redirect_uri")
+    if redirect_uri is None:
+        raise PageError("invalid_request", "redirect_uri is missing")
+    if not client.redirects_to(redirect_uri):
+        raise PageError("redirect_uri", "redirect_uri is not registered for the client")
+    return client, redirect_uri
+
+
+def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
+    parameters, client = draft.parameters, draft.client
+    mode = parameters.get("response_mode")
+    offline = OFFLINE_ACCESS in draft.scopes
+    by_policy = client.metadata.refresh_token_policy == "always"
+    state = None if "state" in parameters.repeated else parameters.get("state")
+    return AuthorizationRequest(
+        client_id=client.client_id,
+        redirect_uri=redirect_uri,
+        response_mode=_known_mode(mode),
+        scope=" ".join(draft.scopes),
+        offline=offline,
+        refresh=client.allows_grant(REFRESH_TOKEN) and (offline or by_policy),
+        locale=_locale(parameters, client),
+        state=state,
+        nonce=parameters.get("nonce"),
+        code_challenge=parameters.get("code_challenge"),
+        claims=draft.claims,
+        required_sub=draft.required_sub,
+        login_hint=(parameters.get("login_hint") or "")[:64] or None,
+    )
+
+
+def _known_mode(mode: str | None) -> ResponseMode:
+    return next((known for known in RESPONSE_MODES if known == mode), "query")
+
+
+def _locale(parameters: Parameters, client: Client) -> str:
+    for tag in (parameters.get("ui_locales") or "").split():
+        language = tag.split("-")[0].lower()
+        if language in LOCALES:
+            return language
+    return client.channel.locale

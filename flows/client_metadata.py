@@ -1,0 +1,154 @@
+"""Client metadata (RFC 7591 2, OpenID Connect Registration 2): defaults, and one validator for all."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from flows.claims import OPENID, SCOPES
+from flows.grants.names import AUTHORIZATION_CODE, GRANT_TYPES, PHONE_OTP, REFRESH_TOKEN
+
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AUTH_METHODS: tuple[AuthMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
+ID_TOKEN_ALGS = ("RS256", "ES256")
+_REFUSED_SCHEMES = frozenset(
+    {"about", "blob", "data", "file", "filesystem", "javascript", "vbscript"}
+)
+_SCHEME_OF_APP = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.IGNORECASE)
+_URI_CHARACTERS = re.compile(r"[\x21-\x7e]+")
+
+
+class ClientMetadata(msgspec.Struct, frozen=True):
+    """A client's metadata with every default in place.
+
+    `refresh_token_policy` is ours: `always` issues a refresh token without `offline_access` too, which
+    then ends with its session.
+    """
+
+    client_name: str = ""
+    application_type: Literal["web", "native"] = "web"
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = (AUTHORIZATION_CODE,)
+    response_types: tuple[str, ...] = ("code",)
+    scope: str = " ".join(SCOPES)
+    token_endpoint_auth_method: AuthMethod = "client_secret_basic"
+    id_token_signed_response_alg: str = "RS256"
+    refresh_token_policy: Literal["always", "offline_access"] = "offline_access"
+
+
+class InvalidClientMetadata(Exception):
+    """Metadata that cannot be accepted; `error` is RFC 7591 3.2.2's code for each fault."""
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(description for _, description in faults))
+        self.faults = faults
+
+
+def validate(metadata: Mapping[str, Any], *, development: bool) -> ClientMetadata:
+    """Metadata with defaults, checked field by field and together.
+
+    In development, web clients may redirect to plain http on loopback. Raises InvalidClientMetadata with
+    every fault.
+    """
+    unknown = sorted(set(metadata) - set(ClientMetadata.__struct_fields__))
+    if unknown:
+        raise _invalid(*(f"{name}: is not a known member" for name in unknown))
+    given = dict(metadata)
+    if given.get("grant_types") and AUTHORIZATION_CODE not in given["grant_types"]:
+        given.setdefault("response_types", ())
+    try:
+        client = msgspec.convert(given, ClientMetadata)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error).replace(" - at `$.", ": ").rstrip("`")) from error
+    faults = [("invalid_client_metadata", fault) for fault in _inconsistencies(client)]
+    for name in ("redirect_uris", "post_logout_redirect_uris"):
+        code = "invalid_redirect_uri" if name == "redirect_uris" else "invalid_client_metadata"
+        for uri in getattr(client, name):
+            fault = _redirect_uri_fault(uri, client, development=development)
+            if fault:
+                faults.append((code, f"{name}: {fault}: {uri}"))
+    if faults:
+        raise InvalidClientMetadata(tuple(faults))
+    return client
+
+
+def _invalid(*descriptions: str) -> InvalidClientMetadata:
+    return InvalidClientMetadata(tuple(("invalid_client_metadata", it) for it in descriptions))
+
+
+def _inconsistencies(client: ClientMetadata) -> list[str]:
+    faults = []
+    uses_code = AUTHORIZATION_CODE in client.grant_types
+    for grant_type in client.grant_types:
+        if grant_type not in GRANT_TYPES:
+            faults.append(f"grant_types: {grant_type} is not supported")
+    for response_type in client.response_types:
+        if response_type != "code":
+            faults.append(f"response_types: {response_type} is not supported")
+    # RFC 7591 2.1: grant and response types belong together.
+    if uses_code != ("code" in client.response_types):
+        faults.append("response_types: code goes with the grant type authorization_code")
+    if uses_code and not client.redirect_uris:
+        faults.append("redirect_uris: is required for the grant type authorization_code")
+    if client.grant_types == (REFRESH_TOKEN,):
+        faults.append("grant_types: refresh_token needs a grant type that begins a grant")
+    if PHONE_OTP in client.grant_types and client.token_endpoint_auth_method == "none":
+        faults.append("token_endpoint_auth_method: the phone grant is for confidential clients")
+    scopes = client.scope.split()
+    for scope in scopes:
+        if scope not in SCOPES:
+            faults.append(f"scope: {scope} is not known")
+    if OPENID not in scopes:
+        faults.append("scope: openid is required")
+    if client.id_token_signed_response_alg not in ID_TOKEN_ALGS:
+        faults.append("id_token_signed_response_alg: is not supported")
+    return faults
+
+
+def _redirect_uri_fault(uri: str, client: ClientMetadata, *, development: bool) -> str | None:
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018 - reading it is what finds a bad port
+    except ValueError:
+        return "is not a URI"
+    if not _URI_CHARACTERS.fullmatch(uri) or not parts.scheme:
+        return "is not an absolute URI"
+    if "#" in uri:
+        return "must have no fragment"
+    if parts.username is not None or parts.password is not None:
+        return "must have no user information"
+    if parts.scheme == "https":
+        return None if parts.hostname else "must name a host"
+    if parts.scheme == "http":
+        return _plain_http_fault(parts, client, development=development)
+    if client.application_type == "web":
+        return "must be https"
+    if parts.scheme in _REFUSED_SCHEMES or not _SCHEME_OF_APP.fullmatch(parts.scheme):
+        return "needs a scheme in reverse domain notation (RFC 8252 7.1)"
+    return None
+
+
+def _plain_http_fault(
+    parts: SplitResult, client: ClientMetadata, *, development: bool
+) -> str | None:
+    if client.application_type == "native":
+        # RFC 8252 7.3 and 8.3: the literal, because `localhost` may resolve to something else.
+        return (
+            None
+            if is_loopback_literal(parts.hostname)
+            else "must be https or a loopback IP literal"
+        )
+    loopback = is_loopback_literal(parts.hostname) or parts.hostname == "localhost"
+    return None if development and loopback else "must be https"
+
+
+def is_loopback_literal(host: str | None) -> bool:
+    """Whether `host` is an IP literal of this very machine."""
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""Clients and their channels, as flows see them; looked up once and kept until they change."""
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from flows.client_metadata import ClientMetadata, is_loopback_literal
+from storage.outcomes import Unknown
+from storage.store import Store
+
+_KEPT = 10_000
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One digital product of the group: its name, brand and locale."""
+
+    channel_id: str
+    name: dict[str, str]
+    locale: str
+    color: str
+    logo: str
+    terms_uri: str
+    privacy_uri: str
+
+
+class ClientDocument(msgspec.Struct, frozen=True):
+    """A client as the store keeps it: metadata, and the secret's argon2id hash."""
+
+    metadata: ClientMetadata
+    secret_argon2id: str | None = None
+
+
+class Client(msgspec.Struct, frozen=True):
+    """An OAuth client and the channel that it belongs to."""
+
+    client_id: str
+    metadata: ClientMetadata
+    secret_argon2id: str | None
+    channel: Channel
+
+    @property
+    def public(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749 2.1)."""
+        return self.metadata.token_endpoint_auth_method == "none"
+
+    def allows_grant(self, grant_type: str) -> bool:
+        """Whether it may use a grant type."""
+        return grant_type in self.metadata.grant_types
+
+    def redirects_to(self, uri: str) -> bool:
+        """Whether `uri` is registered: exactly, but for the port of a native client's loopback
+        IP literal (RFC 9700 4.1.3, RFC 8252 7.3)."""
+        if uri in self.metadata.redirect_uris:
+            return True
+        if self.metadata.application_type != "native":
+            return False
+        portless = _without_loopback_port(uri)
+        return portless is not None and any(
+            portless == _without_loopback_port(registered)
+            for registered in self.metadata.redirect_uris
+        )
+
+
+def _without_loopback_port(uri: str) -> str | None:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return None
+    if (
+        parts.scheme != "http"
+        or parts.username is not None
+        or not is_loopback_literal(parts.hostname)
+    ):
+        return None
+    host = parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc
+    # Everything but the port must be the same text: no normalisation, no second spelling.
+    return uri.replace(parts.netloc, host, 1) if uri.startswith(f"http://{parts.netloc}") else None
+
+
+class ClientDirectory:
+    """Looks clients up in the store, and keeps them in memory until `forget` is called."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._clients: dict[str, Client] = {}
+
+    async def get(self, client_id: str) -> Client | None:
+        """A client by its identifier, or None."""
+        client = self._clients.get(client_id)
+        if client is not None:
+            return client
+        found = await self._store.client_read(client_id)
+        if isinstance(found, Unknown):
+            return None
+        document = msgspec.json.decode(found.client.document, type=ClientDocument)
+        client = Client(
+            client_id=client_id,
+            metadata=document.metadata,
+            secret_argon2id=document.secret_argon2id,
+            channel=msgspec.json.decode(found.channel, type=Channel),
+        )
+        if len(self._clients) >= _KEPT:
+            self._clients.clear()
+        self._clients[client_id] = client
+        return client
+
+    def forget(self) -> None:
+        """Look everything up anew: something has changed."""
+        self._clients.clear()

@@ -1,0 +1,1 @@
+"""Grant types: one file each; `table.GRANTS` lists them."""

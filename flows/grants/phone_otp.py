@@ -1,0 +1,143 @@
+"""The phone grant, for chat bots and other confidential services: a phone's one-time code for tokens.
+
+`start` is its own endpoint (`POST /otp`); the grant then redeems `otp_session` and `otp`.
+"""
+
+from dataclasses import dataclass
+
+from flows import one_time_code, refresh_tokens
+from flows.authorize import ACR, AMR
+from flows.claims import OFFLINE_ACCESS, OPENID, SCOPES
+from flows.client_auth import authenticate
+from flows.clients import Client
+from flows.errors import (
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    SlowDown,
+    TemporarilyUnavailable,
+    UnauthorizedClient,
+)
+from flows.grants.grant import Authorized, Grant
+from flows.grants.names import PHONE_OTP, REFRESH_TOKEN
+from flows.parameters import Parameters
+from flows.phones import normalise
+from flows.ports import MessengerError
+from flows.provider import Provider
+from keys.hashing import random_id, sha256
+from storage import outcomes as o
+from storage.records import SignIn, Wanted
+
+START_PARAMETERS = frozenset({"phone", "otp_session"})
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A code is on its way; a repetition makes sense after `resend_after` seconds."""
+
+    otp_session: str
+    expires_in: int
+    resend_after: int
+
+
+async def start(
+    provider: Provider, authorization: str | None, parameters: Parameters, address: str
+) -> Started:
+    """Send a one-time code to a phone; with an `otp_session`, the same code once more.
+
+    Raises an OAuthError: InvalidRequest for what is no phone, SlowDown at a rate limit.
+    """
+    parameters.refuse_repeated()
+    client = await authenticate(provider, authorization, parameters)
+    if not client.allows_grant(PHONE_OTP):
+        raise UnauthorizedClient("the client is not registered for the phone grant")
+    phone = normalise(parameters.require("phone"))
+    if phone is None:
+        raise InvalidRequest("phone is not a phone number")
+    presented = parameters.get("otp_session")
+    otp_session = presented or random_id()
+    now = provider.clock()
+    started = await provider.store.otp_start(
+        otp_session,
+        client_id=client.client_id,
+        challenge=one_time_code.new_challenge(provider, otp_session, phone, address),
+        resend=presented is not None,
+        now=now,
+    )
+    match started:
+        case o.Limited(retry_after=seconds):
+            raise SlowDown("too many codes were asked for", retry_after=seconds)
+        case o.Refused():
+            raise InvalidRequest("phone is not a phone number that may sign in")
+        case o.Unknown():
+            raise InvalidRequest("otp_session is not valid")
+        case o.OtpStarted():
+            pass
+    if started.send:
+        try:
+            await one_time_code.send(
+                provider, client, client.channel.locale, phone, started.challenge_id
+            )
+        except MessengerError as error:
+            raise TemporarilyUnavailable("the code could not be sent", retry_after=1) from error
+    return Started(otp_session, started.expires_at - now, max(0, started.resend_at - now))
+
+
+async def _authorize(provider: Provider, client: Client, parameters: Parameters) -> Authorized:
+    otp_session = parameters.require("otp_session")
+    otp = parameters.require("otp")
+    scope = _scope(client, parameters.get("scope"))
+    if not one_time_code.is_well_formed(otp):
+        raise InvalidGrant("the code is malformed")
+    grant_id = random_id()
+    refresh_token = refresh_tokens.derived(provider.keys.secret("refresh"), grant_id, otp_session)
+    offline = OFFLINE_ACCESS in scope.split()
+    by_policy = client.metadata.refresh_token_policy == "always"
+    redeemed = await provider.store.otp_redeem(
+        otp_session,
+        client_id=client.client_id,
+        otp_hash=one_time_code.hash_of(provider.keys.secret("otp"), otp_session, otp),
+        new_sub=random_id(),
+        wanted=Wanted(
+            client_id=client.client_id,
+            scope=scope,
+            offline=offline,
+            refresh=client.allows_grant(REFRESH_TOKEN) and (offline or by_policy),
+        ),
+        refresh_hash=sha256(refresh_token),
+        attempt=random_id(),
+        wrong_tries=provider.settings.otp.wrong_tries_per_phone,
+        sign_in=SignIn(
+            new_sid=random_id(),
+            grant_id=grant_id,
+            acr=ACR,
+            amr=AMR,
+            lifetimes=provider.settings.lifetimes,
+        ),
+        now=provider.clock(),
+    )
+    match redeemed:
+        case o.Redeemed():
+            return Authorized(redeemed, scope, refresh_token if redeemed.refresh else None)
+        case o.Wrong(tries_left=left):
+            raise InvalidGrant("the code is wrong", tries_left=left)
+        case o.Exhausted():
+            raise InvalidGrant("the code was mistaken too often", tries_left=0)
+        case o.Limited(retry_after=seconds):
+            raise SlowDown("too many wrong codes", retry_after=seconds)
+        case _:
+            raise InvalidGrant("otp_session is not valid", detail=repr(redeemed))
+
+
+def _scope(client: Client, requested: str | None) -> str:
+    allowed = client.metadata.scope.split()
+    asked = requested.split() if requested else [OPENID]
+    known = [name for name in dict.fromkeys(asked) if name in SCOPES]
+    if not known or any(name not in allowed for name in known):
+        raise InvalidScope("the client may not ask for this scope")
+    if not client.allows_grant(REFRESH_TOKEN):
+        known = [name for name in known if name != OFFLINE_ACCESS]
+    return " ".join(known)
+
+
+PHONE_OTP_GRANT = Grant(PHONE_OTP, frozenset({"otp_session", "otp", "scope"}), _authorize)

@@ -1,0 +1,72 @@
+"""Tokens for a grant: access token (RFC 9068), ID token (OpenID Connect Core 2), and the answer."""
+
+from typing import Any
+
+from flows.claims import OPENID, select
+from flows.clients import Client
+from flows.grants.grant import Authorized
+from flows.provider import Provider
+from keys.hashing import left_half_hash, random_id
+from storage.outcomes import Redeemed, Rotated
+
+ACCESS_TOKEN_TYP = "at+jwt"
+ACCESS_TOKEN_ALG = "ES256"
+
+
+def issue(provider: Provider, client: Client, authorized: Authorized) -> dict[str, Any]:
+    """The token endpoint's answer (RFC 6749 5.1)."""
+    now = provider.clock()
+    access_token = _access_token(provider, client, authorized, now)
+    answer: dict[str, Any] = {
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": provider.settings.lifetimes.access_token,
+        "scope": authorized.scope,
+    }
+    if authorized.refresh_token is not None:
+        answer["refresh_token"] = authorized.refresh_token
+    if OPENID in authorized.scope.split():
+        answer["id_token"] = _id_token(provider, client, authorized.grant, access_token, now)
+    return answer
+
+
+def _access_token(provider: Provider, client: Client, authorized: Authorized, now: int) -> str:
+    grant = authorized.grant
+    claims = {
+        "iss": provider.issuer,
+        "sub": grant.sub,
+        "aud": provider.issuer,
+        "client_id": client.client_id,
+        "scope": authorized.scope,
+        "iat": now,
+        "exp": now + provider.settings.lifetimes.access_token,
+        "auth_time": grant.auth_time,
+        "acr": grant.acr,
+        # The grant's identifier is part of the `jti`, so that the token can be asked about.
+        "jti": f"{grant.grant_id}.{random_id()}",
+    }
+    return provider.keys.sign(claims, alg=ACCESS_TOKEN_ALG, typ=ACCESS_TOKEN_TYP)
+
+
+def _id_token(
+    provider: Provider, client: Client, grant: Redeemed | Rotated, access_token: str, now: int
+) -> str:
+    alg = client.metadata.id_token_signed_response_alg
+    claims: dict[str, Any] = {
+        "iss": provider.issuer,
+        "sub": grant.sub,
+        "aud": client.client_id,
+        "iat": now,
+        "exp": now + provider.settings.lifetimes.id_token,
+        "auth_time": grant.auth_time,
+        "acr": grant.acr,
+        "amr": grant.amr.split(),
+        "at_hash": left_half_hash(access_token, alg),
+        "sid": grant.sid,
+    }
+    if isinstance(grant, Redeemed) and grant.nonce is not None:
+        claims["nonce"] = grant.nonce
+    if grant.customer is not None and grant.claims is not None:
+        # Scopes are answered at userinfo; here only what `claims` names (OIDC Core 5.4, 5.5).
+        claims |= select(grant.customer, frozenset(), grant.claims["id_token"])
+    return provider.keys.sign(claims, alg=alg, typ="JWT")

@@ -1,0 +1,81 @@
+"""RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0)."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flows import id_token_hint
+from flows.clients import Client
+from flows.errors import InvalidRequest, PageError
+from flows.id_token_hint import Hint
+from flows.login import sid_of
+from flows.parameters import Parameters
+from flows.provider import Provider
+
+PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Nothing proves who asks: the customer is asked."""
+
+    client: Client | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """The session has ended; on to `location`, or to a page of ours."""
+
+    client: Client | None
+    location: str | None
+
+
+async def logout(
+    provider: Provider, parameters: Parameters, session_secret: str | None, *, confirmed: bool
+) -> Confirm | SignedOut:
+    """End the session that the browser or the ID token names.
+
+    Without a hint that is the browser's own session, and with nobody's word for it, the customer is asked
+    first. Raises PageError: nobody is redirected to an address that is not registered.
+    """
+    try:
+        parameters.refuse_repeated()
+        token = parameters.get("id_token_hint")
+        hint = id_token_hint.read(provider, token) if token is not None else None
+    except InvalidRequest as error:
+        raise PageError("invalid_request", error.description) from error
+    client = await _client(provider, parameters, hint)
+    location = _location(parameters, client)
+    browser_sid = sid_of(session_secret) if session_secret else None
+    if not confirmed and (hint is None or browser_sid not in (None, hint.sid)):
+        return Confirm(client)
+    named = browser_sid if hint is None or browser_sid is not None else hint.sid
+    if named is not None:
+        await provider.store.session_end(
+            named, client_id=client.client_id if client else None, now=provider.clock()
+        )
+    return SignedOut(client, location)
+
+
+async def _client(provider: Provider, parameters: Parameters, hint: Hint | None) -> Client | None:
+    client_id = parameters.get("client_id")
+    if hint is not None and client_id not in (None, hint.client_id):
+        raise PageError("invalid_request", "client_id does not match id_token_hint")
+    named = hint.client_id if hint is not None else client_id
+    if named is None:
+        return None
+    client = await provider.clients.get(named)
+    if client is None:
+        raise PageError("unknown_client", "client_id is not registered")
+    return client
+
+
+def _location(parameters: Parameters, client: Client | None) -> str | None:
+    uri = parameters.get("post_logout_redirect_uri")
+    if uri is None:
+        return None
+    if client is None or uri not in client.metadata.post_logout_redirect_uris:
+        raise PageError("redirect_uri", "post_logout_redirect_uri is not registered for the client")
+    state = parameters.get("state")
+    if state is None:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state})}"

@@ -1,0 +1,78 @@
+"""One-time codes: derived, so that a repeat is the same code and nothing recoverable is stored."""
+
+import ipaddress
+
+from conf.settings import Limit
+from flows import messages
+from flows.clients import Client
+from flows.ports import Message, MessengerError
+from flows.provider import Provider
+from keys.hashing import derive, random_id
+from storage.records import KeyedLimit, NewChallenge
+
+DIGITS = 6
+
+
+def code_of(secret: bytes, challenge_id: str) -> str:
+    """The code of a challenge: 64 bits of an HMAC, cut to six digits."""
+    number = int.from_bytes(derive(secret, "code", challenge_id)[:8], "big")
+    return f"{number % 10**DIGITS:0{DIGITS}}"
+
+
+def hash_of(secret: bytes, journey: str, code: str) -> bytes:
+    """What the store compares: without the secret, six digits could be tried out."""
+    return derive(secret, "hash", journey, code)
+
+
+def is_well_formed(code: str) -> bool:
+    """Whether a text can be a code at all; only then is it worth a try."""
+    return len(code) == DIGITS and code.isascii() and code.isdigit()
+
+
+def new_challenge(provider: Provider, journey: str, phone: str, address: str) -> NewChallenge:
+    """A challenge for a journey; a configured test number has a fixed code and no limits."""
+    settings = provider.settings.otp
+    secret = provider.keys.secret("otp")
+    challenge_id = random_id()
+    test = provider.settings.is_test_number(phone)
+    code = test.code if test else code_of(secret, challenge_id)
+    return NewChallenge(
+        challenge_id=challenge_id,
+        phone=phone,
+        otp_hash=hash_of(secret, journey, code),
+        tries=settings.tries,
+        validity=settings.validity,
+        resend_after=settings.resend_after,
+        test=test is not None,
+        attempt=random_id(),
+        send_limits=(
+            _keyed("send:phone", phone, settings.sends_per_phone),
+            _keyed("send:address", network_of(address), settings.sends_per_address),
+        ),
+    )
+
+
+def _keyed(what: str, whose: str, limit: Limit) -> KeyedLimit:
+    return KeyedLimit(f"{what}:{whose}", limit.burst, limit.period)
+
+
+def network_of(address: str) -> str:
+    """The /24 or /64 that an address is counted with: one customer often has all of it."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
+
+
+async def send(
+    provider: Provider, client: Client, locale: str, phone: str, challenge_id: str
+) -> None:
+    """Send the code of a challenge. Raises MessengerError, which is logged here."""
+    code = code_of(provider.keys.secret("otp"), challenge_id)
+    text = messages.one_time_code(locale, client.channel, code, provider.issuer)
+    try:
+        await provider.messenger.send(Message(phone=phone, text=text, code=code))
+    except MessengerError as error:
+        provider.log.warning("message_not_sent", client_id=client.client_id, reason=str(error))
+        raise

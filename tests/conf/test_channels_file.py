@@ -1,0 +1,306 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conf.channels_file import (
+    DEMO_CHANNELS,
+    GROUP_CHANNELS,
+    Brand,
+    ChannelEntry,
+    ClientEntry,
+    ensure_secret_files,
+    load_channels,
+)
+from conf.decoding import ConfigurationError
+
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>'
+ARGON2ID = (
+    "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+)
+PHONE_OTP = "urn:x5id:oauth:grant-type:phone-otp"
+
+CHANNEL = """
+[[channels]]
+id = "shop"
+name = "The shop"
+locale = "ru"
+[channels.brand]
+name = { ru = "Лавка", en = "Shop" }
+color = "#1a7f37"
+logo = "logo.svg"
+terms_uri = "https://shop.example.com/terms"
+privacy_uri = "https://shop.example.com/privacy"
+"""
+CLIENT = """
+[[channels.clients]]
+client_id = "shop-site"
+redirect_uris = ["https://shop.example.com/callback"]
+secret = { file = "shop-site" }
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    directory: Path
+
+    @property
+    def secrets(self) -> Path:
+        return self.directory / "secrets"
+
+    def write(self, text: str, name: str = "channels.toml") -> Path:
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def faults(self, text: str, **environ: str) -> list[str]:
+        """The faults of a file with this text, without the file's name."""
+        path = self.write(text)
+        with pytest.raises(ConfigurationError) as caught:
+            load_channels([path], secrets_directory=self.secrets, environ=environ)
+        found = caught.value.faults
+        assert all(fault.startswith(f"{path}: ") for fault in found)
+        return [fault.removeprefix(f"{path}: ") for fault in found]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "shop-site").write_text("s3cret\n")
+    (tmp_path / "secrets" / "empty").write_text("\n")
+    (tmp_path / "logo.svg").write_text(LOGO)
+    return Place(tmp_path)
+
+
+def test_a_channel_is_read_with_its_brand_and_its_clients(place: Place) -> None:
+    channels = load_channels(
+        [place.write(CHANNEL + CLIENT)], secrets_directory=place.secrets, environ={}
+    )
+    assert channels == (
+        ChannelEntry(
+            channel_id="shop",
+            name="The shop",
+            brand=Brand(
+                name={"ru": "Лавка", "en": "Shop"},
+                color="#1a7f37",
+                logo=LOGO,
+                terms_uri="https://shop.example.com/terms",
+                privacy_uri="https://shop.example.com/privacy",
+            ),
+            locale="ru",
+            clients=(
+                ClientEntry(
+                    client_id="shop-site",
+                    metadata={"redirect_uris": ["https://shop.example.com/callback"]},
+                    secret="s3cret",
+                    secret_argon2id=None,
+                ),
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "secret", "secret_argon2id"),
+    [
+        ('secret = { file = "shop-site" }', "s3cret", None),
+        ('secret = { env = "SHOP_SECRET" }', "from the environment", None),
+        (f'secret = {{ argon2id = "{ARGON2ID}" }}', None, ARGON2ID),
+        ("", None, None),
+    ],
+)
+def test_a_secret_is_resolved_where_it_lives(
+    place: Place, reference: str, secret: str | None, secret_argon2id: str | None
+) -> None:
+    path = place.write(CHANNEL + CLIENT.replace('secret = { file = "shop-site" }', reference))
+    environ = {"SHOP_SECRET": "from the environment"}
+    ((client,),) = (
+        channel.clients
+        for channel in load_channels([path], secrets_directory=place.secrets, environ=environ)
+    )
+    assert (client.secret, client.secret_argon2id) == (secret, secret_argon2id)
+    assert "s3cret" not in repr(client)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('id = "shop"', 'id = "Shop"', "channels[Shop].id: must be lower-case letters, digits and"),
+        ('id = "shop"', "", "channels[0].id: is required"),
+        ('name = "The shop"', "", "channels[shop].name: is required"),
+        ('locale = "ru"', 'locale = "de"', "channels[shop].locale: must be ru or en"),
+        ('locale = "ru"', 'locale = "ru"\nx = 1', "channels[shop].x: unknown key"),
+        (', en = "Shop"', "", "channels[shop].brand.name.en: is required"),
+        ("#1a7f37", "green", "channels[shop].brand.color: must be a colour such as #1a7f37"),
+        ("logo.svg", "no.svg", "channels[shop].brand.logo: {}/no.svg cannot be read: No such file"),
+        ("https://shop.example.com/terms", "/terms", "channels[shop].brand.terms_uri: must be an"),
+        ("privacy_uri", "policy_uri", "channels[shop].brand.privacy_uri: is required"),
+        ('client_id = "shop-site"', "", "channels[shop].clients[0].client_id: is required"),
+        ('"shop-site"\nredirect', '"a b"\nredirect', "channels[shop].clients[a b].client_id: must"),
+        ("redirect_uris", "x = 1979-05-27\nredirect_uris", "{client}.x: must be a value that JSON"),
+        (
+            "redirect_uris",
+            "x = [{y = nan}]\nredirect_uris",
+            "{client}.x: must be a value that JSON",
+        ),
+        ('{ file = "shop-site" }', '"s3cret"', "{client}.secret: must be {env=...}, {file=...} or"),
+        ('file = "shop-site"', "", "{client}.secret: must have exactly one of env, file"),
+        ('file = "shop-site"', 'file = "a", env = "b"', "{client}.secret: must have exactly one"),
+        ('file = "shop-site"', 'file = "no"', "{client}.secret.file: {}/secrets/no cannot be read"),
+        ('file = "shop-site"', 'file = "empty"', "{client}.secret.file: {}/secrets/empty is empty"),
+        ('file = "shop-site"', 'file = "../logo.svg"', "{client}.secret.file: must be a file name"),
+        ('file = "shop-site"', 'file = ".."', "{client}.secret.file: must be a file name"),
+        ('file = "shop-site"', 'env = "NO"', "{client}.secret.env: the environment variable NO is"),
+        ('file = "shop-site"', 'env = "BAD"', "{client}.secret: must refer to a secret of print"),
+        (
+            'file = "shop-site"',
+            'argon2id = "s3cret"',
+            "{client}.secret.argon2id: must be an argon2",
+        ),
+        (
+            'file = "shop-site"',
+            f'argon2id = "{ARGON2ID}", file = "a"',
+            "{client}.secret.file: unknown key",
+        ),
+    ],
+)
+def test_a_fault_is_reported_with_file_and_key(
+    place: Place, old: str, new: str, fault: str
+) -> None:
+    text = (CHANNEL + CLIENT).replace(old, new, 1)
+    assert text != CHANNEL + CLIENT
+    found = place.faults(text, BAD="naïve")
+    expected = fault.replace("{client}", "channels[shop].clients[shop-site]")
+    assert found[0].startswith(expected.replace("{}", str(place.directory)))
+    assert not any("s3cret" in fault for fault in found)
+
+
+def test_a_channel_needs_a_client(place: Place) -> None:
+    (found,) = place.faults(CHANNEL)
+    assert found == "channels[shop].clients: is required: a channel has at least one client"
+
+
+def test_a_secret_file_needs_a_secrets_directory(place: Place) -> None:
+    path = place.write(CHANNEL + CLIENT)
+    with pytest.raises(ConfigurationError) as caught:
+        load_channels([path], secrets_directory=None, environ={})
+    (found,) = caught.value.faults
+    assert "secret.file: has no secrets directory" in found
+
+
+def test_an_identifier_is_taken_once_in_all_the_files(place: Place) -> None:
+    first = place.write(CHANNEL + CLIENT, "first.toml")
+    second = place.write(CHANNEL + CLIENT, "second.toml")
+    with pytest.raises(ConfigurationError) as caught:
+        load_channels([first, second], secrets_directory=place.secrets, environ={})
+    assert caught.value.faults == (
+        f"{second}: channels[shop].id: is taken already, in {first}",
+        f"{second}: channels[shop].clients[shop-site].client_id: is taken already, in {first}",
+    )
+
+
+def test_the_faults_of_all_the_files_are_reported_together(place: Place) -> None:
+    paths = [
+        place.directory / "absent.toml",
+        place.write("channels = 1", "one.toml"),
+        place.write("[[channels", "two.toml"),
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        load_channels(paths, secrets_directory=None, environ={})
+    starts = [
+        f"{paths[0]}: cannot be read: No such file",
+        f"{paths[1]}: channels: must be an array of tables",
+        f"{paths[2]}: is not TOML: ",
+    ]
+    assert len(caught.value.faults) == len(starts)
+    for fault, start in zip(caught.value.faults, starts, strict=True):
+        assert fault.startswith(start)
+
+
+def test_a_logo_that_runs_something_is_a_fault(place: Place) -> None:
+    (place.directory / "logo.svg").write_text(LOGO.replace("path", "script"))
+    (found,) = place.faults(CHANNEL + CLIENT)
+    assert found == "channels[shop].brand.logo: must not have the element script"
+
+
+def test_missing_secret_files_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "var" / "secrets"
+    made = ensure_secret_files([DEMO_CHANNELS], directory)
+    assert [path.name for path in made] == ["demo", "demo-bot", "demo-rs256"]
+    contents = [path.read_text() for path in made]
+    assert {len(content) for content in contents} == {43}
+    assert len(set(contents)) == len(contents)
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert ensure_secret_files([DEMO_CHANNELS], directory) == ()
+    assert [path.read_text() for path in made] == contents
+
+
+def test_a_secret_file_is_not_made_outside_the_directory(place: Place) -> None:
+    path = place.write((CHANNEL + CLIENT).replace('file = "shop-site"', 'file = "../other"'))
+    assert ensure_secret_files([path], place.secrets) == ()
+    assert not (place.directory / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ChannelEntry]:
+    paths = [GROUP_CHANNELS, DEMO_CHANNELS]
+    directory = tmp_path_factory.mktemp("secrets")
+    ensure_secret_files(paths, directory)
+    channels = load_channels(paths, secrets_directory=directory, environ={})
+    return {channel.channel_id: channel for channel in channels}
+
+
+def clients(samples: Mapping[str, ChannelEntry]) -> dict[str, ClientEntry]:
+    return {client.client_id: client for it in samples.values() for client in it.clients}
+
+
+def test_the_group_has_sixteen_channels_each_with_its_own_logo(
+    samples: Mapping[str, ChannelEntry],
+) -> None:
+    assert len(samples) == 16 + 1
+    assert len({channel.brand.logo for channel in samples.values()}) == 16 + 1
+
+
+def test_the_sample_clients_hold_together(samples: Mapping[str, ChannelEntry]) -> None:
+    for client in clients(samples).values():
+        said = client.metadata
+        public = said["token_endpoint_auth_method"] == "none"
+        assert (client.secret is None) is public
+        assert ("redirect_uris" in said) is (said["grant_types"] != [PHONE_OTP, "refresh_token"])
+        assert (said["response_types"] == ["code"]) is ("redirect_uris" in said)
+        if client.client_id != "demo-rs256":
+            assert said["id_token_signed_response_alg"] == "ES256"
+
+
+def test_every_kind_of_client_is_among_the_channels(samples: Mapping[str, ChannelEntry]) -> None:
+    kinds = {
+        (
+            client.metadata.get("application_type"),
+            client.metadata["token_endpoint_auth_method"],
+            client.metadata.get("refresh_token_policy"),
+        )
+        for channel in samples.values()
+        if channel.channel_id != "demo"
+        for client in channel.clients
+    }
+    assert kinds == {
+        ("native", "none", "always"),
+        ("web", "client_secret_basic", "always"),
+        ("web", "none", None),
+        (None, "client_secret_basic", "always"),
+    }
+
+
+def test_the_demo_channel_is_what_the_demo_expects(samples: Mapping[str, ChannelEntry]) -> None:
+    demo = {client.client_id: client.metadata for client in samples["demo"].clients}
+    assert demo["demo"]["redirect_uris"] == ["http://localhost:8001/callback"]
+    assert demo["demo"]["post_logout_redirect_uris"] == [
+        "http://localhost:8001/",
+        "http://localhost:8001/signed-out",
+    ]
+    assert demo["demo-native"]["application_type"] == "native"
+    assert "id_token_signed_response_alg" not in demo["demo-rs256"]
+    assert demo["demo-rs256"]["token_endpoint_auth_method"] == "client_secret_post"
+    assert demo["demo-bot"]["grant_types"] == [PHONE_OTP, "refresh_token"]

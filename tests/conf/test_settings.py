@@ -1,0 +1,224 @@
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import conf
+from conf import settings
+from conf.settings import (
+    Address,
+    Lifetimes,
+    Limit,
+    Listen,
+    Messenger,
+    Otp,
+    Settings,
+    StoreSettings,
+)
+
+ANNOTATED = Path(conf.__file__).parent / "production.toml"
+
+PRODUCTION = """
+issuer = "https://id.example.com"
+directory = "data"
+key_encryption_key_file = "kek"
+messenger.url = "https://sms.example.com/send"
+"""
+
+
+def load(
+    place: Path,
+    text: str,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    path = place / "idp.toml"
+    path.write_text(text, encoding="utf-8")
+    return settings.load(path, overrides or {}, environ=environ or {})
+
+
+def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path) -> None:
+    assert load(place, PRODUCTION) == Settings(
+        issuer="https://id.example.com",
+        development=False,
+        directory=place / "data",
+        listen=Listen("127.0.0.1", 8000),
+        workers=1,
+        metrics=Address("127.0.0.1", 9464),
+        trusted_proxies=(),
+        ca_file=None,
+        key_encryption_key_file=place / "kek",
+        store=StoreSettings(),
+        lifetimes=Lifetimes(),
+        otp=Otp(),
+        test_numbers=(),
+        messenger=Messenger("https://sms.example.com/send", {}),
+        log_format="json",
+    )
+
+
+def test_every_key_is_read(place: Path) -> None:
+    loaded = load(
+        place,
+        """
+        workers = 4
+        trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]
+        ca_file = "ca.pem"
+        log_format = "console"
+        """
+        + PRODUCTION
+        + """
+        listen = { host = "::", port = 443, tls_cert = "cert.pem", tls_key = "key.pem" }
+        metrics = { host = "10.0.0.7", port = 9100 }
+        store = { memory_bytes = 67108864, call_timeout_seconds = 1 }
+        [lifetimes]
+        code_seconds = 1
+        access_token_seconds = 2
+        id_token_seconds = 3
+        refresh_idle_seconds = 4
+        refresh_absolute_seconds = 5
+        refresh_grace_seconds = 0
+        session_idle_seconds = 7
+        session_absolute_seconds = 8
+        interaction_seconds = 9
+        [otp]
+        validity_seconds = 10
+        tries = 3
+        resend_after_seconds = 0
+        sends_per_phone = { burst = 1, period_seconds = 11 }
+        sends_per_address = { burst = 2, period_seconds = 12 }
+        wrong_tries_per_phone = { burst = 3 }
+        [[test_numbers]]
+        first = "+79990000000"
+        last = "+79990000009"
+        code = "123456"
+        [messenger.headers]
+        Authorization = { file = "token" }
+        X-Api-Key = { env = "API_KEY" }
+        X-Sender = "shop"
+        """,
+        environ={"API_KEY": "k"},
+    )
+    assert loaded.listen == Listen("::", 443, place / "cert.pem", place / "key.pem")
+    assert loaded.metrics == Address("10.0.0.7", 9100)
+    assert loaded.workers == 4
+    assert loaded.trusted_proxies == ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")
+    assert loaded.ca_file == place / "ca.pem"
+    assert loaded.log_format == "console"
+    assert loaded.store == StoreSettings(67108864, 1.0)
+    assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)
+    assert loaded.otp == Otp(10, 3, 0, Limit(1, 11), Limit(2, 12), Limit(3, 3600))
+    assert loaded.test_numbers == (settings.TestNumbers(79990000000, 79990000009, "123456"),)
+    assert loaded.messenger is not None
+    assert loaded.messenger.headers == {
+        "Authorization": "Bearer abc",
+        "X-Api-Key": "k",
+        "X-Sender": "shop",
+    }
+
+
+def test_an_override_replaces_the_value_in_the_file(place: Path) -> None:
+    loaded = load(
+        place, "workers = 2" + PRODUCTION, {"workers": 3, "lifetimes.refresh_grace_seconds": 0}
+    )
+    assert loaded.workers == 3
+    assert loaded.lifetimes == Lifetimes(refresh_grace=0)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"])
+def test_production_lets_http_pass_for_a_loopback_issuer(place: Path, host: str) -> None:
+    assert not load(place, PRODUCTION, {"issuer": f"http://{host}:8000"}).https
+    assert load(place, PRODUCTION).https
+
+
+def test_production_without_a_messenger_needs_test_numbers(place: Path) -> None:
+    numbers = [{"first": "+79990000000", "last": "+79990000000", "code": "000000"}]
+    loaded = load(place, PRODUCTION, {"test_numbers": numbers, "messenger": None})
+    assert loaded.messenger is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_development_is_plain_http_on_loopback_with_a_hundred_test_numbers(
+    tmp_path: Path, host: str
+) -> None:
+    made = settings.development(directory=tmp_path, host=host, port=8765, workers=2)
+    assert made.development
+    assert made.issuer == f"http://{f'[{host}]' if host == '::1' else host}:8765"
+    assert made.listen == Listen(host, 8765)
+    assert made.workers == 2
+    assert made.log_format == "console"
+    assert made.messenger is None
+    assert made.key_encryption_key_file == tmp_path / "key-encryption-key"
+    assert made.test_numbers == (settings.TestNumbers(79990000000, 79990000099, "000000"),)
+
+
+def test_development_takes_overrides_and_makes_its_directory_absolute() -> None:
+    made = settings.development(directory=Path("var"), overrides={"otp.tries": 2})
+    assert made.directory == Path.cwd() / "var"
+    assert made.otp == Otp(tries=2)
+
+
+def test_a_load_test_may_have_many_test_numbers_in_development(tmp_path: Path) -> None:
+    numbers = [{"first": "+79990000000", "last": "+79990999999", "code": "000000"}]
+    made = settings.development(directory=tmp_path, overrides={"test_numbers": numbers})
+    assert made.is_test_number("+79990999999")
+
+
+@pytest.mark.parametrize(
+    ("phone", "found"),
+    [
+        ("+79990000000", True),
+        ("+79990000099", True),
+        ("+79990000100", False),
+        ("+79989999999", False),
+        ("79990000000", False),
+        ("+079990000000", False),
+        ("+7999000000٠", False),
+        ("+79990000000\n", False),
+        ("", False),
+    ],
+)
+def test_a_test_number_is_recognised_by_its_e164_form_alone(
+    tmp_path: Path, phone: str, *, found: bool
+) -> None:
+    made = settings.development(directory=tmp_path)
+    assert (made.is_test_number(phone) == made.test_numbers[0]) is found
+
+
+def test_the_settings_survive_the_way_to_a_worker(place: Path) -> None:
+    loaded = load(
+        place,
+        "listen = { tls_cert = 'cert.pem', tls_key = 'key.pem' }" + PRODUCTION,
+        {"messenger.headers": {"Authorization": {"file": "token"}}, "ca_file": "ca.pem"},
+    )
+    assert Settings.from_json(loaded.to_json()) == loaded
+
+
+def test_a_secret_is_not_shown_by_repr(place: Path) -> None:
+    loaded = load(place, PRODUCTION, {"messenger.headers": {"Authorization": {"file": "token"}}})
+    assert "Bearer abc" in loaded.to_json()
+    assert "Bearer abc" not in repr(loaded)
+
+
+def test_the_socket_lies_in_the_directory(tmp_path: Path) -> None:
+    made = settings.development(directory=tmp_path)
+    assert made.socket_path == tmp_path / "store" / "tarantool.sock"
+
+
+def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> None:
+    text = ANNOTATED.read_text(encoding="utf-8")
+    # A default is a commented line; with the marks gone the file must say the same as without.
+    uncommented = re.sub(r"(?m)^# (?=\w+ = |\[\[)", "", text)
+    files: dict[str, object] = {
+        "key_encryption_key_file": "kek",
+        "listen.tls_cert": "cert.pem",
+        "listen.tls_key": "key.pem",
+        "messenger.headers.Authorization": {"file": "token"},
+    }
+    examples: dict[str, object] = {"ca_file": "ca.pem", "test_numbers": []}
+    told = load(place, uncommented, files | examples)
+    assert told == load(place, text, files | examples)
+    assert (told.lifetimes, told.otp) == (Lifetimes(), Otp())
+    assert set(tomllib.loads(uncommented)) == set(Settings.__dataclass_fields__)
