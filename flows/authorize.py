@@ -39,7 +39,6 @@ ACR = "urn:x5id:acr:phone-otp"
 ACR_VALUES = (ACR,)
 AMR = "otp sms"
 PROMPTS = ("none", "login", "consent", "create", "select_account")
-LOCALES = ("ru", "en")
 DISPLAYS = ("page", "popup", "touch", "wap")
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")  # RFC 6749 A.4
@@ -63,6 +62,7 @@ class _Draft:
     provider: Provider
     client: Client
     parameters: Parameters
+    locale: str
     scopes: tuple[str, ...] = ()
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
@@ -231,13 +231,17 @@ CHECKS: tuple[Callable[[_Draft], None], ...] = (
 )
 
 
-async def check(provider: Provider, parameters: Parameters) -> Checked | AuthorizationResponse:
+async def check(
+    provider: Provider, parameters: Parameters, locale: str | None
+) -> Checked | AuthorizationResponse:
     """Check an authorization request: the request, or the error that goes back to the client.
+
+    `locale` is what the customer prefers; without it the channel speaks its own.
 
     Raises PageError while no redirect URI is proven.
     """
     client, redirect_uri = await _prove_redirect_uri(provider, parameters)
-    draft = _Draft(provider, client, parameters)
+    draft = _Draft(provider, client, parameters, locale or client.channel.locale)
     try:
         for step in CHECKS:
             step(draft)
@@ -276,7 +280,7 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
         scope=" ".join(draft.scopes),
         offline=offline,
         refresh=client.allows_grant(REFRESH_TOKEN) and (offline or by_policy),
-        locale=_locale(parameters, client),
+        locale=draft.locale,
         state=state,
         nonce=parameters.get("nonce"),
         code_challenge=parameters.get("code_challenge"),
@@ -288,11 +292,3 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
 
 def _known_mode(mode: str | None) -> ResponseMode:
     return next((known for known in RESPONSE_MODES if known == mode), "query")
-
-
-def _locale(parameters: Parameters, client: Client) -> str:
-    for tag in (parameters.get("ui_locales") or "").split():
-        language = tag.split("-")[0].lower()
-        if language in LOCALES:
-            return language
-    return client.channel.locale

@@ -1,7 +1,7 @@
 """Login journeys: from a checked authorization request to a code, by phone and one-time code.
 
-An interaction belongs to the browser that began it (`Browser.secret` in a cookie), so its identifier may
-stand in URLs. Its session, code and grant are derived from it: a step that arrives twice has one outcome.
+An interaction belongs to the browser that began it (a secret in a cookie of its own), so its
+identifier may stand in URLs. Its session, code and grant are derived from it: a step that arrives twice has one outcome.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,11 @@ _NAME_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Who is at the other end: the browser's own secret, its session's secret, its address."""
+    """Who is at the other end.
+
+    `secret` proves that this browser began the interaction; `session_secret` is its session's, if
+    it has one; `address` is the IP address.
+    """
 
     secret: str
     session_secret: str | None
@@ -47,9 +51,10 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The customer is asked: an interaction waits at its first page."""
+    """The customer is asked: an interaction waits at its first page, for whoever has `secret`."""
 
     interaction_id: str
+    secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ async def enter(provider: Provider, checked: Checked, browser: Browser) -> Begun
             return finished
     if "none" in checked.prompt:
         return Finished(respond_error(request, provider.issuer, LoginRequired()))
-    return await _begin(provider, request, browser)
+    return await _begin(provider, request)
 
 
 async def _single_sign_on(
@@ -140,15 +145,15 @@ async def _single_sign_on(
     return Finished(respond(request, provider.issuer, {"code": code}))
 
 
-async def _begin(provider: Provider, request: AuthorizationRequest, browser: Browser) -> Begun:
-    interaction_id = random_id()
+async def _begin(provider: Provider, request: AuthorizationRequest) -> Begun:
+    interaction_id, secret = random_id(), random_secret()
     await provider.store.interaction_start(
         interaction_id,
-        browser_hash=browser.hash,
+        browser_hash=sha256(secret),
         request=request.to_store(),
         expires_at=provider.clock() + provider.settings.lifetimes.interaction,
     )
-    return Begun(interaction_id)
+    return Begun(interaction_id, secret)
 
 
 async def journey(
@@ -327,7 +332,7 @@ async def _elsewhere(
         case o.Completed(request=request):
             return await _again(provider, request, browser)
         case o.Expired(request=request) if request is not None:
-            return await _begin(provider, AuthorizationRequest.from_store(request), browser)
+            return await _begin(provider, AuthorizationRequest.from_store(request))
         case o.OtherCustomer(request=request):
             # OpenID Connect Core 3.1.2.1: somebody else than `id_token_hint` names is no success.
             stored = AuthorizationRequest.from_store(request)
@@ -342,7 +347,7 @@ async def _again(provider: Provider, stored: o.Request, browser: Browser) -> Beg
     """The interaction succeeded before (a reload, the back button): answer by single sign-on."""
     request = AuthorizationRequest.from_store(stored)
     finished = await _single_sign_on(provider, request, browser, None)
-    return finished or await _begin(provider, request, browser)
+    return finished or await _begin(provider, request)
 
 
 async def _client(provider: Provider, request: AuthorizationRequest) -> Client:

@@ -6,18 +6,34 @@ import time
 from collections.abc import Iterator, Sequence
 
 from conf.channels_file import ChannelEntry
-from conf.model import Settings
+from conf.settings import ConfigurationError, Settings
 from flows import channels
 from storage.child import PrivateTarantool, StoreInUseError
 from storage.outcomes import ChannelsChange
 from storage.store import Store
 
 
+def faults(entries: Sequence[ChannelEntry], *, development: bool) -> tuple[str, ...]:
+    """All that keeps `entries` from being applied."""
+    try:
+        channels.check(entries, development=development)
+    except channels.ChannelsFault as error:
+        return error.faults
+    return ()
+
+
 async def apply(settings: Settings, entries: Sequence[ChannelEntry], by: str) -> ChannelsChange:
-    """Make the channels in the running store as `entries` say, on behalf of `by`."""
+    """Make the channels in the running store as `entries` say, on behalf of `by`.
+
+    Raises ConfigurationError for clients that cannot be, and StoreError.
+    """
     store = await Store.open(settings)
     try:
-        return await channels.apply(store, entries, now=int(time.time()), by=by)
+        return await channels.apply(
+            store, entries, development=settings.development, by=by, now=int(time.time())
+        )
+    except channels.ChannelsFault as error:
+        raise ConfigurationError(*error.faults) from None
     finally:
         await store.close()
 
@@ -27,7 +43,7 @@ def apply_with_store(
 ) -> ChannelsChange:
     """Do the same; if no server runs, its store is started for that long.
 
-    Raises StoreError or StoreStartError, and what `flows.channels.apply` raises.
+    Raises what `apply` raises, and StoreStartError.
     """
     with _store(settings):
         return asyncio.run(apply(settings, entries, by))

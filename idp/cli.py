@@ -13,7 +13,7 @@ import typer
 
 from conf import settings as configuration
 from conf.channels_file import load_channels
-from conf.settings import ConfigurationError
+from conf.settings import ConfigurationError, Settings
 from idp import dev as development
 from idp import serve as server
 from keys.sealing import create_key_encryption_key
@@ -150,7 +150,8 @@ def check(
 ) -> None:
     """Check settings and channels files.
 
-    Prints all that is wrong with them; the exit code is 1 if anything is.
+    Prints all that is wrong with them; the exit code is 1 if anything is. The secrets that channels
+    files name are looked for in the directory of --config, or else in ./var.
     """
     if config is None and not channels:
         raise typer.BadParameter("give --config, --channels or both")
@@ -165,11 +166,7 @@ def check(
         except server.StartError as error:
             faults.append(str(error))
     if channels:
-        try:
-            directory = None if settings is None else development.secrets_directory(settings)
-            load_channels(channels, secrets_directory=directory)
-        except ConfigurationError as error:
-            faults += error.faults
+        faults += _channels_faults(channels, settings)
     _print(as_json, {"faults": faults}, "\n".join(faults) or "nothing is wrong")
     raise typer.Exit(1 if faults else 0)
 
@@ -219,7 +216,7 @@ def apply(
         settings = configuration.load(config)
     else:
         settings = configuration.development(directory=(directory or _DIRECTORY).absolute())
-    entries = load_channels(files, secrets_directory=development.secrets_directory(settings))
+    entries = load_channels(files, secrets_directory=settings.directory / "secrets")
     change = channels.apply_with_store(settings, entries, by="idp channels apply")
     parts = ("added", change.added), ("changed", change.changed), ("removed", change.removed)
     lines = [f"{what}: {', '.join(names)}" for what, names in parts if names]
@@ -245,6 +242,18 @@ def create_encryption_key(
         create_key_encryption_key(file)
     except OSError as error:
         raise server.StartError(f"{file} cannot be made: {error.strerror}") from None
+
+
+def _channels_faults(files: list[Path], settings: Settings | None) -> tuple[str, ...]:
+    from idp import channels  # noqa: PLC0415  as in `apply`
+
+    directory = _DIRECTORY.absolute() if settings is None else settings.directory
+    try:
+        entries = load_channels(files, secrets_directory=directory / "secrets")
+    except ConfigurationError as error:
+        return error.faults
+    in_development = settings is not None and settings.development
+    return channels.faults(entries, development=in_development)
 
 
 def _overrides(options: Mapping[str, object]) -> dict[str, object]:

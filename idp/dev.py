@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from conf.channels_file import (
     DEMO_CHANNELS,
@@ -50,11 +49,6 @@ def dev(settings: Settings, demo_port: int | None) -> None:
     run(settings, hooks)
 
 
-def secrets_directory(settings: Settings) -> Path:
-    """Where the `{file=...}` secrets of channels files are."""
-    return settings.directory / "secrets"
-
-
 def ensure_key_encryption_key(settings: Settings) -> None:
     """Make the key-encryption key at the first start. Raises StartError if it is lost."""
     path = settings.key_encryption_key_file
@@ -75,7 +69,7 @@ class _Development:
     def __init__(self, settings: Settings, demo_port: int | None) -> None:
         self._settings = settings
         self._demo_port = demo_port
-        self._secrets = secrets_directory(settings)
+        self._secrets = settings.directory / "secrets"
         self._channels: tuple[ChannelEntry, ...] = ()
         self._demo: subprocess.Popen[bytes] | None = None
         self._demo_origin = f"http://{_DEMO_HOST}:{demo_port}"

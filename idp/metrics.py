@@ -31,7 +31,6 @@ _store_seconds = Histogram(
     ("procedure",),
     buckets=_STORE_BUCKETS,
 )
-_one_time_codes = Counter("idp_one_time_codes", "What happened to one-time codes.", ("event",))
 _store_restarts = Counter("idp_store_restarts", "Times that the private Tarantool was restarted.")
 
 
@@ -42,14 +41,9 @@ def request(route: str, method: str, status: int, seconds: float) -> None:
 
 
 def store_call(procedure: str, outcome: str, seconds: float) -> None:
-    """Count one call of a stored procedure; `outcome` is `ok` or the error's class name."""
+    """Count one call of a stored procedure; `outcome` is the answer's type or the error's class name."""
     _store_calls.labels(procedure, outcome).inc()
     _store_seconds.labels(procedure).observe(seconds)
-
-
-def one_time_code(event: str) -> None:
-    """Count one event in the life of a one-time code, such as `sent` or `wrong`."""
-    _one_time_codes.labels(event).inc()
 
 
 def store_restart() -> None:

@@ -20,7 +20,10 @@ _LANGUAGE_RANGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """What a channel looks like: `color` is `#rrggbb`, `logo` the URL path of an image.
+    """What a channel looks like.
+
+    `color` is `#rrggbb`; `logo` is the URL path of a square mark that brings its own ground, so
+    that it can stand on light and dark.
 
     Raises `ValueError` for a colour in any other form: it is written into a style sheet.
     """

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from asynctnt.exceptions import (
 from storage.errors import StoreBug, StoreError, Uncertain, Unavailable
 
 CONTRACT = "v1"
+Observe = Callable[[str, str, float], None]
+"""Is told of every call: the procedure, its outcome's name, and the seconds that it took."""
+
 _CONNECT_TIMEOUT = 1.0  # seconds
 _RETRY_PAUSE = 0.05  # seconds
 
@@ -37,8 +41,11 @@ _REFUSALS = frozenset(
 class Connection:
     """Calls of the stored procedures as the user `idp`, which may execute them and nothing else."""
 
-    def __init__(self, socket: Path, password: str, call_timeout: float) -> None:
+    def __init__(
+        self, socket: Path, password: str, call_timeout: float, observe: Observe | None
+    ) -> None:
         self._call_timeout = call_timeout
+        self._observe = observe
         self._connection = asynctnt.Connection(
             host="unix/",
             port=str(socket),
@@ -70,6 +77,21 @@ class Connection:
         Every procedure may be repeated, so a refused or lost call is made again until
         `call_timeout` seconds are over. Raises Unavailable, Uncertain or StoreBug.
         """
+        if self._observe is None:
+            return await self._call(procedure, arguments)
+        began = time.monotonic()
+        outcome = "cancelled"
+        try:
+            answer = await self._call(procedure, arguments)
+            outcome = str(answer.get("type", "ok")) if isinstance(answer, dict) else "ok"
+        except StoreError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._observe(procedure, outcome, time.monotonic() - began)
+        return answer
+
+    async def _call(self, procedure: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self._call_timeout
         uncertain = False
         while True:

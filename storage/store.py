@@ -14,7 +14,7 @@ import msgspec
 
 from conf.settings import Lifetimes, Limit, Settings
 from storage import outcomes as o
-from storage.connection import Connection
+from storage.connection import Connection, Observe
 from storage.records import (
     AuditEvent,
     ChannelRow,
@@ -50,15 +50,22 @@ class Store:
         self._connection = connection
 
     @classmethod
-    async def open(cls, settings: Settings) -> Self:
-        """Connect to the store of these settings. Raises Unavailable."""
+    async def open(cls, settings: Settings, observe: Observe | None = None) -> Self:
+        """Connect to the store of these settings, and tell `observe` of each call.
+
+        Raises Unavailable.
+        """
         password = (settings.socket_path.parent / "password").read_text().strip()
-        return await cls.connect(settings.socket_path, password, settings.store.call_timeout)
+        return await cls.connect(
+            settings.socket_path, password, settings.store.call_timeout, observe
+        )
 
     @classmethod
-    async def connect(cls, socket: Path, password: str, call_timeout: float) -> Self:
+    async def connect(
+        cls, socket: Path, password: str, call_timeout: float, observe: Observe | None = None
+    ) -> Self:
         """Connect to a socket as the user `idp`. Raises Unavailable."""
-        connection = Connection(socket, password, call_timeout)
+        connection = Connection(socket, password, call_timeout, observe)
         await connection.open()
         return cls(connection)
 

@@ -49,12 +49,12 @@ def test_the_table_says_where_everything_is(
 
 def test_control_c_ends_everything_with_exit_code_0(server: Server) -> None:
     assert server.stop(signal.SIGINT) == 0
-    assert server.remains() == []
+    eventually(lambda: not server.remains(), "nothing runs any more", 1)
 
 
 def test_a_closed_terminal_ends_everything(server: Server) -> None:
     assert server.stop(signal.SIGHUP) == 0
-    assert server.remains() == []
+    eventually(lambda: not server.remains(), "nothing runs any more", 1)
 
 
 def test_a_killed_parent_takes_the_demo_with_it_too(server: Server) -> None:

@@ -1,0 +1,88 @@
+"""The application, put together: the only place that knows all the concrete parts."""
+
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from conf.model import Settings
+from flows.clients import ClientDirectory
+from flows.passwords import PasswordHasher
+from flows.ports import Messenger
+from flows.provider import Provider
+from idp import loops, metrics
+from idp.errors import http_exception
+from idp.http import Site
+from idp.outbound.gateway import Gateway, NoGateway
+from idp.outbound.inbox import Inbox
+from idp.pages import Pages
+from idp.request_log import RequestLog
+from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, styles
+from keys.ring import KeyRing
+from keys.sealing import Sealer, load_key_encryption_key
+from storage.store import Store
+
+
+def create() -> Starlette:
+    """The application of one worker; its settings are in the environment variable IDP_SETTINGS."""
+    return build(Settings.from_json(os.environ["IDP_SETTINGS"]))
+
+
+def build(settings: Settings) -> Starlette:
+    """The application for these settings."""
+    endpoints = ENDPOINTS + (DEVELOPMENT_ENDPOINTS if settings.development else ())
+    application = Starlette(
+        routes=routes(endpoints),
+        middleware=[Middleware(RequestLog, settings=settings)],
+        exception_handlers={HTTPException: http_exception},
+        lifespan=_lifespan,
+    )
+    application.state.settings = settings
+    application.state.endpoints = metadata(endpoints)
+    application.state.styles = styles(endpoints)
+    application.state.pages = Pages()
+    return application
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(application: Starlette) -> AsyncIterator[None]:
+    settings: Settings = application.state.settings
+    async with contextlib.AsyncExitStack() as stack:
+        store = await Store.open(settings, metrics.store_call)
+        stack.push_async_callback(store.close)
+        sealer = Sealer(load_key_encryption_key(settings.key_encryption_key_file))
+        provider = Provider(
+            settings=settings,
+            store=store,
+            keys=await KeyRing.open(store, sealer, _now()),
+            clients=ClientDirectory(store),
+            passwords=PasswordHasher(),
+            messenger=_messenger(application, settings, stack),
+            clock=_now,
+            log=structlog.get_logger("idp"),
+        )
+        application.state.site = Site(provider, application.state.pages)
+        await stack.enter_async_context(loops.running(provider))
+        yield
+
+
+def _messenger(
+    application: Starlette, settings: Settings, stack: contextlib.AsyncExitStack
+) -> Messenger:
+    if settings.development:
+        application.state.inbox = Inbox(settings.directory / "inbox.jsonl")
+        return application.state.inbox  # type: ignore[no-any-return]
+    if settings.messenger is None:
+        return NoGateway()
+    gateway = Gateway(settings.messenger, settings.ca_file)
+    stack.push_async_callback(gateway.close)
+    return gateway
+
+
+def _now() -> int:
+    return int(time.time())

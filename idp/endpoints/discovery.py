@@ -1,0 +1,56 @@
+"""Discovery and JWKS: computed from the tables, so that they cannot lie."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flows.authorize import ACR_VALUES, DISPLAYS, PROMPTS
+from flows.claims import CLAIMS, SCOPES
+from flows.client_metadata import AUTH_METHODS, ID_TOKEN_ALGS
+from flows.grants.table import GRANTS
+from flows.provider import Provider
+from flows.requests import RESPONSE_MODES
+from idp import http
+
+_KEPT = 300  # seconds
+_PROTOCOL_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid")
+
+
+async def configuration(request: Request) -> Response:
+    """OpenID Connect Discovery 4 and RFC 8414 3."""
+    provider = http.site(request).provider
+    return http.public_json(metadata(provider, request.app.state.endpoints), _KEPT)
+
+
+async def jwks(request: Request) -> Response:
+    """RFC 7517 5."""
+    return http.public_json(http.site(request).provider.keys.jwks(), _KEPT)
+
+
+def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
+    """The provider's metadata; `endpoints` has each endpoint's path by its metadata name."""
+    auth_methods = list(AUTH_METHODS)
+    return {
+        "issuer": provider.issuer,
+        **{name: provider.issuer + path for name, path in endpoints.items()},
+        "scopes_supported": list(SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(RESPONSE_MODES),
+        "grant_types_supported": list(GRANTS),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "token_endpoint_auth_methods_supported": auth_methods,
+        "revocation_endpoint_auth_methods_supported": auth_methods,
+        "code_challenge_methods_supported": ["S256"],
+        "claim_types_supported": ["normal"],
+        "claims_supported": [*_PROTOCOL_CLAIMS, *(claim.name for claim in CLAIMS)],
+        "claims_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": True,
+        "acr_values_supported": list(ACR_VALUES),
+        "prompt_values_supported": list(PROMPTS),
+        "display_values_supported": list(DISPLAYS),
+        "ui_locales_supported": ["ru", "en"],
+    }

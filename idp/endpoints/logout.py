@@ -1,0 +1,76 @@
+"""RP-initiated logout, by GET and by POST, and its confirmation."""
+
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flows.errors import InvalidRequest, PageError
+from flows.logout import PARAMETERS, Confirm, SignedOut
+from flows.logout import logout as sign_out
+from flows.parameters import Parameters
+from idp import cookies, http
+from idp.endpoints.interaction import brand_of
+from keys.hashing import b64url, derive
+
+CONFIRM_PATH = "/logout/confirm"
+
+
+async def logout(request: Request) -> Response:
+    """OpenID Connect RP-Initiated Logout 1.0 2."""
+    return await _logout(request, confirmed=False)
+
+
+async def confirm(request: Request) -> Response:
+    """The customer said yes."""
+    return await _logout(request, confirmed=True)
+
+
+async def _logout(request: Request, *, confirmed: bool) -> Response:
+    provider = http.site(request).provider
+    try:
+        posted = request.method == "POST"
+        parameters = await http.form(request) if posted else http.query(request)
+    except InvalidRequest as error:
+        raise PageError("invalid_request", error.description, status=error.status) from error
+    session_secret = cookies.session(request, https=provider.settings.https)
+    csrf = b64url(derive(provider.keys.secret("csrf"), "logout", session_secret or ""))
+    if confirmed and not hmac.compare_digest(
+        (parameters.get("csrf") or "").encode(), csrf.encode()
+    ):
+        raise PageError("other_browser", status=403)
+    done = await sign_out(provider, parameters, session_secret, confirmed=confirmed)
+    if isinstance(done, Confirm):
+        return _ask(request, parameters, done, csrf)
+    return _told(request, parameters, done)
+
+
+def _ask(request: Request, parameters: Parameters, asked: Confirm, csrf: str) -> Response:
+    locale = http.locale(request, parameters.get("ui_locales"))
+    return http.page(
+        request,
+        "logout.html",
+        locale=locale,
+        brand=brand_of(asked.client, locale) if asked.client else None,
+        form_action=_form_action(parameters),
+        action=CONFIRM_PATH,
+        csrf=csrf,
+        hidden={name: parameters.values[name] for name in PARAMETERS if name in parameters.values},
+    )
+
+
+def _form_action(parameters: Parameters) -> str:
+    # Proven by now: the flow refuses an address that is not registered.
+    location = parameters.get("post_logout_redirect_uri")
+    return http.form_action(location) if location else "'self'"
+
+
+def _told(request: Request, parameters: Parameters, done: SignedOut) -> Response:
+    locale = http.locale(request, parameters.get("ui_locales"))
+    if done.location is not None:
+        response = http.redirect(done.location)
+    else:
+        brand = brand_of(done.client, locale) if done.client else None
+        response = http.page(request, "signed_out.html", locale=locale, brand=brand)
+    cookies.clear_session(response, https=http.site(request).provider.settings.https)
+    return response

@@ -1,0 +1,48 @@
+"""The endpoints that clients call themselves: token, one-time code, revocation, userinfo."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flows.grants import phone_otp
+from flows.parameters import Parameters
+from flows.revocation import revoke
+from flows.token import token as answer_token
+from flows.userinfo import userinfo as answer_userinfo
+from idp import http
+
+
+async def token(request: Request) -> Response:
+    """RFC 6749 3.2."""
+    parameters = await http.form(request)
+    answer = await answer_token(
+        http.site(request).provider, request.headers.get("authorization"), parameters
+    )
+    return http.json(answer, headers={"Pragma": "no-cache"})
+
+
+async def otp(request: Request) -> Response:
+    """Begin the phone grant: send a one-time code."""
+    parameters = await http.form(request)
+    started = await phone_otp.start(
+        http.site(request).provider,
+        request.headers.get("authorization"),
+        parameters,
+        request.client.host if request.client else "",
+    )
+    return http.json(started)
+
+
+async def revocation(request: Request) -> Response:
+    """RFC 7009."""
+    parameters = await http.form(request)
+    await revoke(http.site(request).provider, request.headers.get("authorization"), parameters)
+    return Response(status_code=200, headers={"Cache-Control": "no-store"})
+
+
+async def userinfo(request: Request) -> Response:
+    """OpenID Connect Core 5.3."""
+    parameters = await http.form(request) if request.method == "POST" else Parameters.of(())
+    claims = await answer_userinfo(
+        http.site(request).provider, request.headers.get("authorization"), parameters
+    )
+    return http.json(claims)

@@ -1,0 +1,116 @@
+"""Errors as answers: JSON for clients, a page for customers, nothing secret for anybody.
+
+Each endpoint says in its row of the table which of the three styles is its own.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flows.errors import InvalidClient, MissingToken, OAuthError, PageError
+from idp import http
+from idp.request_log import note
+from storage.errors import StoreBug, StoreError
+
+Style = Literal["json", "bearer", "page"]
+Handler = Callable[[Request], Awaitable[Response]]
+
+_REALM = "idp"
+_RETRY_AFTER = 1  # seconds: the private store is back in less
+_log = structlog.get_logger("idp.errors")
+
+
+def answering_errors(handler: Handler, style: Style) -> Handler:
+    """A handler that answers every error in the style of its endpoint."""
+
+    @functools.wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            note(request, error=error.error, detail=error.detail or error.description)
+            if style == "page":
+                return _page(request, "invalid_request", error.status, error.description)
+            return _json(error, style)
+        except PageError as error:
+            note(request, error=error.key, detail=error.description)
+            if style == "page":
+                return _page(request, error.key, error.status, error.description)
+            return http.json({"error": error.key}, status=error.status)
+        except StoreError as error:
+            return _store_failed(request, error, style)
+        except Exception:
+            _log.exception("internal_error", reference=request.state.reference)
+            note(request, error="internal")
+            if style == "page":
+                return _page(request, "internal", 500)
+            return http.json({"error": "server_error"}, status=500)
+
+    return answer
+
+
+def _store_failed(request: Request, error: StoreError, style: Style) -> Response:
+    if isinstance(error, StoreBug):
+        _log.error("store_bug", reason=str(error), reference=request.state.reference)
+    note(request, error="store", detail=str(error))
+    if style == "page":
+        response = _page(request, "unavailable", 503)
+    else:
+        response = http.json({"error": "temporarily_unavailable"}, status=503)
+    response.headers["Retry-After"] = str(_RETRY_AFTER)
+    return response
+
+
+def _json(error: OAuthError, style: Style) -> Response:
+    body: dict[str, Any] = dict(error.parameters())
+    headers = {}
+    if error.tries_left is not None:
+        body["tries_left"] = error.tries_left
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, InvalidClient) and error.challenge:
+        headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
+    if style == "bearer":
+        headers["WWW-Authenticate"] = _bearer(error)
+        if isinstance(error, MissingToken):
+            body = {}
+    return http.json(body, status=error.status, headers=headers)
+
+
+def _bearer(error: OAuthError) -> str:
+    # RFC 6750 3.1: without a token there is nothing to say but which scheme is wanted.
+    members = {} if isinstance(error, MissingToken) else error.parameters()
+    return ", ".join([f'Bearer realm="{_REALM}"', *(f'{k}="{v}"' for k, v in members.items())])
+
+
+def _page(request: Request, key: str, status: int, description: str = "") -> Response:
+    return http.page(
+        request,
+        "error.html",
+        locale=http.locale(request),
+        brand=None,
+        status=status,
+        error=key,
+        reference=request.state.reference,
+        description=description or None,
+        retry_href=None,
+    )
+
+
+async def http_exception(request: Request, error: Exception) -> Response:
+    """Answer what no endpoint could: an unknown path, or a method that it does not have."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - Starlette calls this for nothing else
+    style: Style = request.app.state.styles.get(request.url.path, "page")
+    key = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    note(request, error=key)
+    if style == "page":
+        response = _page(request, key, error.status_code)
+    else:
+        response = http.json({"error": "invalid_request"}, status=error.status_code)
+    response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,62 @@
+"""Background work of each worker: following changes of clients and keys, and sweeping."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from flows.provider import Provider
+from storage.errors import StoreError
+
+_FOLLOW_SECONDS = 1.0
+_SWEEP_SECONDS = 5.0
+_SWEEP_ROWS = 200
+_BETWEEN_BATCHES = 0.05
+
+
+@contextlib.asynccontextmanager
+async def running(provider: Provider) -> AsyncIterator[None]:
+    """Run the loops for as long as the context lasts."""
+    tasks = [
+        asyncio.create_task(_every(_FOLLOW_SECONDS, _follow(provider), provider)),
+        asyncio.create_task(_every(_SWEEP_SECONDS, lambda: _sweep(provider), provider)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], provider: Provider) -> None:
+    failing = False
+    while True:
+        # Many workers run the same loop: they must not all come at once.
+        await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+        try:
+            await work()
+            failing = False
+        except StoreError as error:
+            if not failing:
+                provider.log.warning("background_work_failed", reason=str(error))
+            failing = True
+
+
+def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
+    known: dict[str, int] = {}
+
+    async def follow() -> None:
+        current = await provider.store.revisions_read()
+        if current.get("clients") != known.get("clients"):
+            provider.clients.forget()
+        if current.get("keys") != known.get("keys"):
+            await provider.keys.reload(provider.clock())
+        known.update(current)
+
+    return follow
+
+
+async def _sweep(provider: Provider) -> None:
+    while await provider.store.sweep(limit=_SWEEP_ROWS, now=provider.clock()) == _SWEEP_ROWS:
+        await asyncio.sleep(_BETWEEN_BATCHES)

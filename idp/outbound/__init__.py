@@ -1,0 +1,1 @@
+"""What the server sends out: messages to customers."""

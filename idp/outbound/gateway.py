@@ -1,0 +1,46 @@
+"""The messenger of production: a gateway that takes messages over HTTP."""
+
+import ssl
+from pathlib import Path
+
+import httpx2
+
+from conf.settings import Messenger as MessengerSettings
+from flows.ports import Message, MessengerError
+
+_TIMEOUT = 5.0  # seconds
+
+
+class Gateway:
+    """Posts each message as JSON (`phone`, `text`) and takes any 2xx as accepted."""
+
+    def __init__(self, settings: MessengerSettings, ca_file: Path | None) -> None:
+        self._url = settings.url
+        self._client = httpx2.AsyncClient(
+            headers=dict(settings.headers),
+            timeout=_TIMEOUT,
+            verify=ssl.create_default_context(cafile=ca_file),
+            trust_env=False,
+        )
+
+    async def send(self, message: Message) -> None:
+        """Hand a message over. Raises MessengerError."""
+        body = {"phone": message.phone, "text": message.text}
+        try:
+            response = await self._client.post(self._url, json=body)
+        except httpx2.HTTPError as error:
+            raise MessengerError(type(error).__name__) from error
+        if not response.is_success:
+            raise MessengerError(f"the gateway answered {response.status_code}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+class NoGateway:
+    """Stands where no gateway is configured: only test numbers can sign in."""
+
+    async def send(self, message: Message) -> None:
+        """Raise MessengerError."""
+        raise MessengerError("no messenger is configured")

@@ -1,0 +1,131 @@
+"""The endpoint table: one row each. Routing, CORS, the style of errors and discovery come from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from idp.endpoints import authorization, channel, discovery, health, inbox, interaction, logout
+from idp.endpoints import tokens as t
+from idp.errors import Handler, Style, answering_errors
+from idp.pages import STATIC
+
+_GET = ("GET",)
+_POST = ("POST",)
+_BOTH = ("GET", "POST")
+_PREFLIGHT_KEPT = "3600"  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A row: `metadata` is its name in discovery, `cors` lets browsers of any origin call it."""
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler
+    metadata: str | None = None
+    cors: bool = False
+    errors: Style = "page"
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("/.well-known/openid-configuration", _GET, discovery.configuration, None, True, "json"),
+    Endpoint("/.well-known/oauth-authorization-server", _GET, discovery.configuration, None, True, "json"),
+    Endpoint("/jwks", _GET, discovery.jwks, "jwks_uri", True, "json"),
+    Endpoint("/authorize", _BOTH, authorization.authorization, "authorization_endpoint"),
+    Endpoint(authorization.CONTINUE_PATH, _GET, authorization.continuation),
+    Endpoint("/token", _POST, t.token, "token_endpoint", True, "json"),
+    Endpoint("/otp", _POST, t.otp, "phone_otp_endpoint", False, "json"),
+    Endpoint("/revoke", _POST, t.revocation, "revocation_endpoint", True, "json"),
+    Endpoint("/userinfo", _BOTH, t.userinfo, "userinfo_endpoint", True, "bearer"),
+    Endpoint("/logout", _BOTH, logout.logout, "end_session_endpoint"),
+    Endpoint(logout.CONFIRM_PATH, _POST, logout.confirm),
+    Endpoint("/interaction/{interaction_id}/phone", _GET, interaction.phone_page),
+    Endpoint("/interaction/{interaction_id}/phone", _POST, interaction.phone_submit),
+    Endpoint("/interaction/{interaction_id}/code", _GET, interaction.code_page),
+    Endpoint("/interaction/{interaction_id}/code", _POST, interaction.code_submit),
+    Endpoint("/interaction/{interaction_id}/resend", _POST, interaction.resend),
+    Endpoint("/interaction/{interaction_id}/profile", _GET, interaction.profile_page),
+    Endpoint("/interaction/{interaction_id}/profile", _POST, interaction.profile_submit),
+    Endpoint("/interaction/{interaction_id}/cancel", _POST, interaction.cancel),
+    Endpoint("/channels/{channel_id}/logo.svg", _GET, channel.logo),
+    Endpoint("/livez", _GET, health.livez, errors="json"),
+    Endpoint("/readyz", _GET, health.readyz, errors="json"),
+)  # fmt: skip
+
+DEVELOPMENT_ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("/dev/inbox", _GET, inbox.inbox_page),
+    Endpoint("/dev/inbox.json", _GET, inbox.inbox_json, errors="json"),
+)
+
+
+def routes(endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
+    """Starlette's routes for the table, and the static files."""
+    made: list[BaseRoute] = []
+    by_path: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, []).append(endpoint)
+    for path, rows in by_path.items():
+        made.append(Route(path, _handler(rows), methods=_methods(rows)))
+    made.append(Mount("/static", _Static(directory=STATIC)))
+    return made
+
+
+def metadata(endpoints: Sequence[Endpoint]) -> dict[str, str]:
+    """Each endpoint's path by its name in discovery."""
+    return {row.metadata: row.path for row in endpoints if row.metadata is not None}
+
+
+def styles(endpoints: Sequence[Endpoint]) -> dict[str, Style]:
+    """How each path answers an error."""
+    return {row.path: row.errors for row in endpoints}
+
+
+def _methods(rows: Sequence[Endpoint]) -> list[str]:
+    methods = [method for row in rows for method in row.methods]
+    return [*methods, "OPTIONS"] if rows[0].cors else methods
+
+
+def _handler(rows: Sequence[Endpoint]) -> Handler:
+    by_method = {
+        method: answering_errors(row.handler, row.errors) for row in rows for method in row.methods
+    }
+    if "GET" in by_method:
+        by_method["HEAD"] = by_method["GET"]
+
+    async def handle(request: Request) -> Response:
+        return await by_method[request.method](request)
+
+    return _with_cors(handle, ", ".join(_methods(rows))) if rows[0].cors else handle
+
+
+def _with_cors(handler: Handler, methods: str) -> Handler:
+    """Let any origin read the answer: it depends on no cookie."""
+    preflight = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Max-Age": _PREFLIGHT_KEPT,
+    }
+
+    async def handle(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=preflight)
+        response = await handler(request)
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, Retry-After"
+        return response
+
+    return handle
+
+
+class _Static(StaticFiles):
+    """Static files, whose URLs change with their content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
