@@ -1,0 +1,222 @@
+"""A real provider under test, in development mode, and how a relying party and a browser use it."""
+
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+
+from conf.channels_file import DEMO_CHANNELS, GROUP_CHANNELS, ensure_secret_files, load_channels
+from conf.settings import load
+from idp.channels import apply_with_store
+from keys.sealing import create_key_encryption_key
+from tests.process.server import Server, free_ports, running
+
+DEMO_CALLBACK = "http://localhost:8001/callback"
+TEST_CODE = "000000"
+SCOPE = "openid profile phone"
+
+# A phone of its own for every journey; the range is a real mobile one of nobody's.
+_numbers = itertools.count(79160000000 + (os.getpid() % 1000) * 1000)
+
+
+def new_phone() -> str:
+    """A phone that no test has used."""
+    return f"+{next(_numbers)}"
+
+
+@dataclass
+class Running:
+    """One running provider."""
+
+    server: Server
+    issuer: str
+    directory: Path
+    metrics: str
+
+    def secret(self, client_id: str) -> str:
+        """The secret of a demo client."""
+        return (self.directory / "secrets" / client_id).read_text(encoding="ascii").strip()
+
+    def client(self, **options: Any) -> httpx2.Client:
+        """An HTTP client with cookies of its own that follows no redirect."""
+        return httpx2.Client(base_url=self.issuer, timeout=20, trust_env=False, **options)
+
+    def code_for(self, phone: str) -> str:
+        """The newest one-time code that was sent to a phone."""
+        with self.client() as client:
+            messages = client.get("/dev/inbox.json", params={"phone": phone}).json()
+        return str(messages[0]["code"])
+
+
+@contextlib.contextmanager
+def provider(*, workers: int = 1, toml: str = "", channels: str = "") -> Iterator[Running]:
+    """Run a provider with the demo's and the group's channels, and whatever else is asked for."""
+    directory = Path(tempfile.mkdtemp(prefix="idp-"))
+    port, metrics_port = free_ports(2)
+    issuer = f"http://127.0.0.1:{port}"
+    config = directory / "idp.toml"
+    config.write_text(
+        f'issuer = "{issuer}"\ndevelopment = true\ndirectory = "{directory}"\n'
+        f'workers = {workers}\nlog_format = "json"\n'
+        f"listen = {{ port = {port} }}\nmetrics = {{ port = {metrics_port} }}\n"
+        'test_numbers = [{ first = "+79990000000", last = "+79990000099", code = "000000" }]\n'
+        + toml,
+        encoding="utf-8",
+    )
+    try:
+        settings = load(config)
+        create_key_encryption_key(settings.key_encryption_key_file)
+        files = [GROUP_CHANNELS, DEMO_CHANNELS]
+        if channels:
+            (directory / "channels.toml").write_text(channels, encoding="utf-8")
+            shutil.copytree(DEMO_CHANNELS.parent / "logos", directory / "logos")
+            files.append(directory / "channels.toml")
+        (directory / "secrets").mkdir(mode=0o700)
+        ensure_secret_files(files, directory / "secrets")
+        entries = load_channels(files, secrets_directory=directory / "secrets")
+        apply_with_store(settings, entries, by="tests")
+        with running(directory, port, "serve", "--config", str(config)) as server:
+            yield Running(server, issuer, directory, f"http://127.0.0.1:{metrics_port}/metrics")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@dataclass
+class RelyingParty:
+    """A client and its own idea of a request; every field can be another one's."""
+
+    provider: Running
+    client_id: str = "demo"
+    redirect_uri: str = DEMO_CALLBACK
+    scope: str = SCOPE
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(40))
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+
+    @property
+    def challenge(self) -> str:
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def request(self, **changes: str | None) -> dict[str, str]:
+        """The parameters of an authorization request; None leaves one out."""
+        parameters: dict[str, str | None] = {
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "response_type": "code",
+            "scope": self.scope,
+            "state": self.state,
+            "nonce": self.nonce,
+            "code_challenge": self.challenge,
+            "code_challenge_method": "S256",
+        }
+        given = parameters | changes
+        return {name: value for name, value in given.items() if value is not None}
+
+    def redeem(self, code: str, **changes: str | None) -> httpx2.Response:
+        """Redeem a code, authenticated as the client is registered."""
+        parameters: dict[str, str | None] = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect_uri,
+            "code_verifier": self.verifier,
+        }
+        return self.token(**(parameters | changes))
+
+    def refresh(self, refresh_token: str, **changes: str | None) -> httpx2.Response:
+        """Refresh."""
+        return self.token(
+            **({"grant_type": "refresh_token", "refresh_token": refresh_token} | changes)
+        )
+
+    def token(self, **parameters: str | None) -> httpx2.Response:
+        """A token request."""
+        return self.post("/token", **parameters)
+
+    def post(self, path: str, **parameters: str | None) -> httpx2.Response:
+        """A POST to an endpoint that authenticates clients."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        with self.provider.client() as client:
+            if self.client_id == "demo-native":
+                return client.post(path, data={"client_id": self.client_id} | given)
+            if self.client_id == "demo-rs256":
+                credentials = {
+                    "client_id": self.client_id,
+                    "client_secret": self.provider.secret("demo-rs256"),
+                }
+                return client.post(path, data=credentials | given)
+            secret = self.provider.secret(self.client_id)
+            return client.post(path, data=given, auth=(self.client_id, secret))
+
+
+class Browser:
+    """A browser's part of the journey: cookies, forms, redirects one by one."""
+
+    def __init__(self, running_provider: Running) -> None:
+        self.provider = running_provider
+        self.http = running_provider.client()
+        self.interaction = ""
+
+    def authorize(self, party: RelyingParty, **changes: str | None) -> httpx2.Response:
+        """Send an authorization request by GET; an interaction's path is remembered."""
+        response = self.http.get("/authorize?" + urlencode(party.request(**changes)))
+        location = response.headers.get("location", "")
+        if location.startswith("/interaction/"):
+            self.interaction = location.rsplit("/", 1)[0]
+        return response
+
+    def get(self, page: str) -> httpx2.Response:
+        """A page of the interaction."""
+        return self.http.get(f"{self.interaction}/{page}")
+
+    def submit(self, page: str, **fields: str) -> httpx2.Response:
+        """Submit a form of the interaction, with the token that the phone page carries."""
+        shown = self.get("phone").text
+        token = re.search(r'name="csrf" value="([^"]+)"', shown)
+        assert token is not None, shown
+        return self.http.post(f"{self.interaction}/{page}", data={"csrf": token[1]} | fields)
+
+    def sign_in(self, party: RelyingParty, phone: str, **changes: str | None) -> dict[str, str]:
+        """The whole journey of a customer; the parameters of the authorization response."""
+        response = self.authorize(party, **changes)
+        if not self.interaction:
+            return parameters_of(response)
+        self.submit("phone", phone=phone)
+        test_number = phone.startswith("+799900000")
+        code = TEST_CODE if test_number else self.provider.code_for(phone)
+        response = self.submit("code", code=code)
+        if response.headers["location"].endswith("/profile"):
+            response = self.submit("profile", given_name="Анна", terms="accepted")
+        return parameters_of(response)
+
+    def tokens(self, party: RelyingParty, phone: str, **changes: str | None) -> dict[str, Any]:
+        """Sign in and redeem the code."""
+        code = self.sign_in(party, phone, **changes)["code"]
+        answer: dict[str, Any] = party.redeem(code).json()
+        return answer
+
+
+def parameters_of(response: httpx2.Response) -> dict[str, str]:
+    """The parameters that a redirect carries in its query or fragment."""
+    parts = urlsplit(response.headers["location"])
+    return dict(parse_qsl(parts.query or parts.fragment))
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """A token's claims, unverified."""
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    return claims
