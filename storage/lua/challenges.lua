@@ -2,6 +2,7 @@
 local rows = require('rows')
 local audit_trail = require('audit_trail')
 local customers = require('customers')
+local e164 = require('e164')
 local limits = require('limits')
 
 local M = {}
@@ -63,6 +64,13 @@ function M.start(journey, args)
     }), not args.test)
 end
 
+local function wrong(challenge)
+    if challenge.tries_left == 0 then
+        return { type = 'exhausted' }
+    end
+    return { type = 'wrong', tries_left = challenge.tries_left }
+end
+
 -- Checks a code and counts the try. Returns the challenge when it is right, otherwise nil and the refusal.
 function M.check(journey, args)
     local now = args.now
@@ -81,12 +89,12 @@ function M.check(journey, args)
         end
         return nil, { type = 'spent' }
     end
-    if challenge.tries_left == 0 then
-        return nil, { type = 'exhausted' }
+    -- The same wrong code again, by a second click or a retry, is not another guess.
+    if challenge.tries_left == 0 or challenge.wrong_hash == args.otp_hash then
+        return nil, wrong(challenge)
     end
-    local wrong_tries = {
-        { key = 'wrong:' .. challenge.phone, burst = args.wrong_tries.burst, period = args.wrong_tries.period },
-    }
+    local key = 'wrong:' .. e164.unpack(challenge.phone)
+    local wrong_tries = { { key = key, burst = args.wrong_tries.burst, period = args.wrong_tries.period } }
     if not challenge.test then
         local wait = limits.wait(wrong_tries, now)
         if wait > 0 then
@@ -99,15 +107,15 @@ function M.check(journey, args)
     if not challenge.test then
         limits.take(wrong_tries, now)
     end
-    local left = challenge.tries_left - 1
-    box.space.challenge:update(journey, { { '=', 'tries_left', left } })
-    if left == 0 then
+    challenge = box.space.challenge:update(journey, {
+        { '-', 'tries_left', 1 }, { '=', 'wrong_hash', args.otp_hash },
+    })
+    if challenge.tries_left == 0 then
         audit_trail.record('code_exhausted', now, {
             client_id = args.client_id, detail = { phone = challenge.phone },
         })
-        return nil, { type = 'exhausted' }
     end
-    return nil, { type = 'wrong', tries_left = left }
+    return nil, wrong(challenge)
 end
 
 return M

@@ -1,6 +1,8 @@
 -- Rate limits by the generic cell rate algorithm: one row per key, however many events it has seen.
 local M = {}
 
+local ROUNDING = 0.001 -- seconds; sums of parts of a second are not exact
+
 local function next_arrival(limit, now)
     local row = box.space.rate_limit:get(limit.key)
     local arrival = row ~= nil and math.max(row.arrival, now) or now
@@ -11,7 +13,7 @@ end
 function M.wait(limits, now)
     local longest = 0
     for _, limit in ipairs(limits) do
-        longest = math.max(longest, math.ceil(next_arrival(limit, now) - now - limit.period))
+        longest = math.max(longest, math.ceil(next_arrival(limit, now) - now - limit.period - ROUNDING))
     end
     return longest
 end

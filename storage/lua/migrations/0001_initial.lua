@@ -93,7 +93,7 @@ local function up()
         field('journey', 'string'), field('challenge_id', 'string'), field('phone', 'unsigned'),
         field('code_hash', 'string'), field('tries_left', 'unsigned'), field('resend_at', 'unsigned'),
         field('expires_at', 'unsigned'), field('attempt', 'string'), field('test', 'boolean'),
-        optional('client_id', 'string'), optional('spent_by', 'string'),
+        optional('client_id', 'string'), optional('spent_by', 'string'), optional('wrong_hash', 'string'),
     }, primary('journey'), EXPIRY)
 
     -- A login in progress in one browser.
