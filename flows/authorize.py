@@ -1,6 +1,7 @@
 """The authorization endpoint (RFC 6749 4.1.1, OpenID Connect Core 3.1.2).
 
-Everything before a proven `redirect_uri` ends on a page; everything after it goes back to the client.
+Everything before a proven `redirect_uri` ends on a page; everything after it goes back to the
+client.
 """
 
 import re
@@ -43,6 +44,7 @@ DISPLAYS = ("page", "popup", "touch", "wap")
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")  # RFC 6749 A.4
 _MAX_STATE = 4096
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def _max_age(draft: _Draft) -> None:
     max_age = draft.parameters.get("max_age")
     if max_age is None:
         return
-    if not (max_age.isascii() and max_age.isdigit() and len(max_age) <= 10):
+    if not (max_age.isascii() and max_age.isdigit() and len(max_age) <= _MOST_DIGITS):
         raise InvalidRequest("max_age must be a number of seconds")
     draft.max_age = int(max_age)
 
@@ -194,7 +196,8 @@ def _claims(draft: _Draft) -> None:
 def _acr(draft: _Draft) -> None:
     asked = draft.asked_of_id_token("acr")
     wanted = asked.get("values", [asked["value"]] if "value" in asked else [])
-    # OpenID Connect Core 5.5.1.1: `acr_values` and a voluntary claim are wishes, an essential one is not.
+    # OpenID Connect Core 5.5.1.1: `acr_values` and a voluntary claim are wishes, no more; an
+    # essential one is a condition.
     if asked.get("essential") is True and wanted and ACR not in wanted:
         raise UnmetAuthenticationRequirements("the acr cannot be reached")
 

@@ -52,7 +52,10 @@ async def apply(
     by: str,
     now: int,
 ) -> ChannelsChange:
-    """Make the store's channels those of `entries`. Raises ChannelsFault; then nothing has changed."""
+    """Make the store's channels those of `entries`.
+
+    Raises ChannelsFault; then nothing has changed.
+    """
     checked = check(entries, development=development)
     hasher = PasswordHasher()
     known = {
@@ -89,7 +92,7 @@ async def _secret_hash(
 def _channel(entry: ChannelEntry) -> Channel:
     return Channel(
         channel_id=entry.channel_id,
-        name={locale: name for locale, name in entry.brand.name.items()},
+        name={str(locale): name for locale, name in entry.brand.name.items()},
         locale=entry.locale,
         color=entry.brand.color,
         logo=entry.brand.logo,

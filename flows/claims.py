@@ -1,4 +1,4 @@
-"""The claims about a customer: one row each, read by userinfo, ID tokens, discovery and validation."""
+"""The claims about a customer: one row each, for userinfo, ID tokens, discovery and validation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Client authentication (RFC 6749 2.3): by the method that the client is registered for, and no other."""
+"""Client authentication (RFC 6749 2.3): by the method that the client is registered for."""
 
 import base64
 import binascii
@@ -23,8 +23,8 @@ async def authenticate(
 ) -> Client:
     """The client that a request to a back-channel endpoint comes from.
 
-    `authorization` is the header's value. Raises InvalidRequest for credentials that contradict each
-    other, InvalidClient for any that are not good.
+    `authorization` is the header's value. Raises InvalidRequest for credentials that contradict
+    each other, InvalidClient for any that are not good.
     """
     by_header = authorization is not None
     credentials = _presented(authorization, parameters)

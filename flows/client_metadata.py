@@ -1,4 +1,4 @@
-"""Client metadata (RFC 7591 2, OpenID Connect Registration 2): defaults, and one validator for all."""
+"""Client metadata (RFC 7591 2, OpenID Connect Registration 2): its defaults, and its validator."""
 
 import ipaddress
 import re
@@ -24,8 +24,8 @@ _URI_CHARACTERS = re.compile(r"[\x21-\x7e]+")
 class ClientMetadata(msgspec.Struct, frozen=True):
     """A client's metadata with every default in place.
 
-    `refresh_token_policy` is ours: `always` issues a refresh token without `offline_access` too, which
-    then ends with its session.
+    `refresh_token_policy` is ours: `always` issues a refresh token without `offline_access` too,
+    which then ends with its session.
     """
 
     client_name: str = ""
@@ -51,8 +51,8 @@ class InvalidClientMetadata(Exception):
 def validate(metadata: Mapping[str, Any], *, development: bool) -> ClientMetadata:
     """Metadata with defaults, checked field by field and together.
 
-    In development, web clients may redirect to plain http on loopback. Raises InvalidClientMetadata with
-    every fault.
+    In development, web clients may redirect to plain http on loopback. Raises
+    InvalidClientMetadata with every fault.
     """
     unknown = sorted(set(metadata) - set(ClientMetadata.__struct_fields__))
     if unknown:
@@ -81,32 +81,40 @@ def _invalid(*descriptions: str) -> InvalidClientMetadata:
 
 
 def _inconsistencies(client: ClientMetadata) -> list[str]:
-    faults = []
-    uses_code = AUTHORIZATION_CODE in client.grant_types
-    for grant_type in client.grant_types:
-        if grant_type not in GRANT_TYPES:
-            faults.append(f"grant_types: {grant_type} is not supported")
-    for response_type in client.response_types:
-        if response_type != "code":
-            faults.append(f"response_types: {response_type} is not supported")
-    # RFC 7591 2.1: grant and response types belong together.
-    if uses_code != ("code" in client.response_types):
-        faults.append("response_types: code goes with the grant type authorization_code")
-    if uses_code and not client.redirect_uris:
-        faults.append("redirect_uris: is required for the grant type authorization_code")
-    if client.grant_types == (REFRESH_TOKEN,):
-        faults.append("grant_types: refresh_token needs a grant type that begins a grant")
-    if PHONE_OTP in client.grant_types and client.token_endpoint_auth_method == "none":
-        faults.append("token_endpoint_auth_method: the phone grant is for confidential clients")
     scopes = client.scope.split()
-    for scope in scopes:
-        if scope not in SCOPES:
-            faults.append(f"scope: {scope} is not known")
-    if OPENID not in scopes:
-        faults.append("scope: openid is required")
-    if client.id_token_signed_response_alg not in ID_TOKEN_ALGS:
-        faults.append("id_token_signed_response_alg: is not supported")
-    return faults
+    uses_code = AUTHORIZATION_CODE in client.grant_types
+    faults = [
+        f"{member}: {value} is not supported"
+        for member, values, known in (
+            ("grant_types", client.grant_types, GRANT_TYPES),
+            ("response_types", client.response_types, ("code",)),
+            ("scope", scopes, SCOPES),
+            ("id_token_signed_response_alg", (client.id_token_signed_response_alg,), ID_TOKEN_ALGS),
+        )
+        for value in values
+        if value not in known
+    ]
+    rules = (
+        # RFC 7591 2.1: grant and response types belong together.
+        (
+            uses_code == ("code" in client.response_types),
+            "response_types: code goes with the grant type authorization_code",
+        ),
+        (
+            bool(client.redirect_uris) or not uses_code,
+            "redirect_uris: is required for the grant type authorization_code",
+        ),
+        (
+            client.grant_types != (REFRESH_TOKEN,),
+            "grant_types: refresh_token needs a grant type that begins a grant",
+        ),
+        (
+            PHONE_OTP not in client.grant_types or client.token_endpoint_auth_method != "none",
+            "token_endpoint_auth_method: the phone grant is for confidential clients",
+        ),
+        (OPENID in scopes, "scope: openid is required"),
+    )
+    return faults + [fault for kept, fault in rules if not kept]
 
 
 def _redirect_uri_fault(uri: str, client: ClientMetadata, *, development: bool) -> str | None:

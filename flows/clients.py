@@ -48,8 +48,11 @@ class Client(msgspec.Struct, frozen=True):
         return grant_type in self.metadata.grant_types
 
     def redirects_to(self, uri: str) -> bool:
-        """Whether `uri` is registered: exactly, but for the port of a native client's loopback
-        IP literal (RFC 9700 4.1.3, RFC 8252 7.3)."""
+        """Whether `uri` is registered (RFC 9700 4.1.3).
+
+        It must be the very same text, but for the port of a native client's loopback IP literal
+        (RFC 8252 7.3).
+        """
         if uri in self.metadata.redirect_uris:
             return True
         if self.metadata.application_type != "native":

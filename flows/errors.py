@@ -1,7 +1,7 @@
 """Errors in the protocol's words.
 
-`description` is public, and refused outside the characters that RFC 6749 5.2 allows; `detail` goes to the
-log alone.
+`description` is public, and refused outside the characters that RFC 6749 5.2 allows; `detail` goes
+to the log alone.
 
 OAuthError
 ├── InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType,

@@ -1,7 +1,8 @@
 """Login journeys: from a checked authorization request to a code, by phone and one-time code.
 
 An interaction belongs to the browser that began it (a secret in a cookie of its own), so its
-identifier may stand in URLs. Its session, code and grant are derived from it: a step that arrives twice has one outcome.
+identifier may stand in URLs. Its session, code and grant are derived from it: a step that arrives
+twice has one outcome.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from flows import one_time_code
 from flows.authorize import ACR, AMR, Checked
 from flows.clients import Client
-from flows.errors import AccessDenied, LoginRequired, PageError
+from flows.errors import AccessDenied, LoginRequired, PageError, TemporarilyUnavailable
 from flows.phones import normalise
 from flows.ports import MessengerError
 from flows.provider import Provider
@@ -21,6 +22,7 @@ from flows.requests import (
 )
 from keys.hashing import b64url, derive, random_id, random_secret, sha256
 from storage import outcomes as o
+from storage.errors import Unavailable, Uncertain
 from storage.records import SignIn
 
 _NAME_LENGTH = 100
@@ -103,7 +105,19 @@ def sid_of(session_secret: str) -> str:
 
 
 async def enter(provider: Provider, checked: Checked, browser: Browser) -> Begun | Finished:
-    """Answer a checked request at once where single sign-on allows it, or begin to ask."""
+    """Answer a checked request at once where single sign-on allows it, or begin to ask.
+
+    The client hears of a store that does not answer: its redirect URI is proven by now.
+    """
+    try:
+        return await _enter(provider, checked, browser)
+    except (Unavailable, Uncertain) as error:
+        provider.log.warning("authorization_unavailable", reason=str(error))
+        unavailable = TemporarilyUnavailable("try again in a moment")
+        return Finished(respond_error(checked.request, provider.issuer, unavailable))
+
+
+async def _enter(provider: Provider, checked: Checked, browser: Browser) -> Begun | Finished:
     request = checked.request
     ask = checked.prompt & {"login", "create", "select_account"}
     if not ask:

@@ -34,8 +34,8 @@ async def logout(
 ) -> Confirm | SignedOut:
     """End the session that the browser or the ID token names.
 
-    Without a hint that is the browser's own session, and with nobody's word for it, the customer is asked
-    first. Raises PageError: nobody is redirected to an address that is not registered.
+    Without a hint that is the browser's own session, and with nobody's word for it, the customer
+    is asked first. Raises PageError: nobody is redirected to an address that is not registered.
     """
     try:
         parameters.refuse_repeated()

@@ -62,7 +62,8 @@ def network_of(address: str) -> str:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
+    prefix = 24 if isinstance(ip, ipaddress.IPv4Address) else 64
+    return str(ipaddress.ip_network((ip, prefix), strict=False))
 
 
 async def send(

@@ -1,7 +1,7 @@
 """Argon2id, for client secrets that people chose or other systems brought.
 
-It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded length; a
-success is remembered under the secret's SHA-256 for as long as the process lives.
+It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded
+length; a success is remembered under the secret's SHA-256 for as long as the process lives.
 """
 
 import asyncio

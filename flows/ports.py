@@ -24,7 +24,7 @@ class Message:
 class Messenger(Protocol):
     """Hands messages to whoever delivers them."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message, /) -> None:
         """Hand a message over for delivery. Raises MessengerError."""
 
 

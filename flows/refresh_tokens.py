@@ -1,7 +1,7 @@
 """Refresh tokens: the grant's identifier, random or derived bits, and proof that they are ours.
 
-The successor is derived from the token that it replaces, so a repeated request gets the same one. The
-proof lets an old token end its grant (it was ours once) while a made-up one ends nothing.
+The successor is derived from the token that it replaces, so a repeated request gets the same one.
+The proof lets an old token end its grant (it was ours once) while a made-up one ends nothing.
 """
 
 import hmac

@@ -14,8 +14,8 @@ RESPONSE_MODES: tuple[ResponseMode, ...] = ("query", "fragment", "form_post")
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an interaction remembers of its request, and a code of its interaction.
 
-    `required_sub` is the customer that `id_token_hint` or the `claims` parameter names; `locale` and
-    `login_hint` are for the pages.
+    `required_sub` is the customer that `id_token_hint` or the `claims` parameter names; `locale`
+    and `login_hint` are for the pages.
     """
 
     client_id: str

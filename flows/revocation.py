@@ -11,7 +11,8 @@ from storage.outcomes import Mismatch
 async def revoke(provider: Provider, authorization: str | None, parameters: Parameters) -> None:
     """Take a token back; one that is not known is none any more (RFC 7009 2.2).
 
-    `token_type_hint` is not needed: the two kinds cannot be taken for each other. Raises an OAuthError.
+    `token_type_hint` is not needed: the two kinds cannot be taken for each other. Raises an
+    OAuthError.
     """
     parameters.refuse_repeated()
     client = await authenticate(provider, authorization, parameters)

@@ -44,7 +44,7 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
             return http.json({"error": error.key}, status=error.status)
         except StoreError as error:
             return _store_failed(request, error, style)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the customer gets an answer
             _log.exception("internal_error", reference=request.state.reference)
             note(request, error="internal")
             if style == "page":

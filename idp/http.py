@@ -97,7 +97,7 @@ def browser(request: Request) -> Browser:
     )
 
 
-def json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401 - whatever JSON can say
+def json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody may keep (RFC 6749 5.1)."""
     return Response(
         msgspec.json.encode(content),
@@ -107,7 +107,7 @@ def json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None =
     )
 
 
-def public_json(content: Any, max_age: int) -> Response:  # noqa: ANN401 - whatever JSON can say
+def public_json(content: Any, max_age: int) -> Response:
     """A JSON answer that anybody may keep for `max_age` seconds."""
     return json(content, headers={"Cache-Control": f"public, max-age={max_age}"})
 
@@ -146,7 +146,8 @@ def page(
 def form_action(redirect_uri: str) -> str:
     """The `form-action` that lets a form's answer redirect to a proven redirect URI.
 
-    Chromium applies it to redirects too. A host source cannot be an IPv6 literal, nor an app's scheme.
+    Chromium applies it to redirects too. A host source cannot be an IPv6 literal, nor an app's
+    scheme.
     """
     parts = urlsplit(redirect_uri)
     if parts.scheme in ("http", "https") and "[" not in parts.netloc:

@@ -58,5 +58,5 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
 
 
 async def _sweep(provider: Provider) -> None:
-    while await provider.store.sweep(limit=_SWEEP_ROWS, now=provider.clock()) == _SWEEP_ROWS:
-        await asyncio.sleep(_BETWEEN_BATCHES)
+    while await provider.store.sweep(limit=_SWEEP_ROWS, now=provider.clock()) == _SWEEP_ROWS:  # noqa: ASYNC110
+        await asyncio.sleep(_BETWEEN_BATCHES)  # so that requests come between

@@ -41,7 +41,7 @@ def request(route: str, method: str, status: int, seconds: float) -> None:
 
 
 def store_call(procedure: str, outcome: str, seconds: float) -> None:
-    """Count one call of a stored procedure; `outcome` is the answer's type or the error's class name."""
+    """Count one call of a procedure; `outcome` is the answer's type or the error's class name."""
     _store_calls.labels(procedure, outcome).inc()
     _store_seconds.labels(procedure).observe(seconds)
 

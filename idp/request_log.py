@@ -1,4 +1,4 @@
-"""What every request passes through: its reference, the host check, security headers, one log line."""
+"""What every request passes through: reference, host check, security headers, one log line."""
 
 import secrets
 import time

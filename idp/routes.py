@@ -1,4 +1,4 @@
-"""The endpoint table: one row each. Routing, CORS, the style of errors and discovery come from it."""
+"""The endpoint table: routing, CORS, the style of errors and discovery all come from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ anything runs; then Tarantool loads its data while the workers import the applic
 store answers, the gate opens and the workers serve. Stop: the workers drain, then Tarantool ends.
 """
 
-import http.client
+import asyncio
 import os
 import socket
 import ssl
@@ -20,10 +20,11 @@ import structlog
 
 from conf.model import Address, Settings
 from idp import logs
+from idp.readiness import is_ready
 from idp.supervisor import Supervisor
 from idp.worker import WorkerConfig
 from keys.errors import SealError
-from keys.sealing import load_key_encryption_key
+from keys.sealing import Sealer, load_key_encryption_key
 from storage.child import PrivateTarantool
 from storage.errors import StoreStartError
 
@@ -31,12 +32,10 @@ APPLICATION = "idp.app:create"
 
 _BACKLOG = 2048
 _READY_POLL_SECONDS = 0.02
-_READY_TIMEOUT = 5.0
 _CHECK_SECONDS = 0.1
 _LEAST_BACK_OFF = 0.1
 _MOST_BACK_OFF = 2.0
 _STABLE_SECONDS = 10.0
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not listened on
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.serve")
 
@@ -131,7 +130,6 @@ class _Server:
         self._supervisor = Supervisor(
             WorkerConfig(settings, waiting, APPLICATION),
             listener,
-            self._gate,
             hangup_ends=settings.development,
         )
 
@@ -161,7 +159,7 @@ class _Server:
         try:
             self._serve_metrics()
             self._hooks.load()
-            self._store.wait()
+            self._open_keys()
             self._hooks.store_ready()
         except Exception as error:  # noqa: BLE001  `run` raises it in the main thread
             self._failure = error
@@ -169,10 +167,31 @@ class _Server:
             return
         self._gate.close()
         threading.Thread(target=self._keep_store_alive, name="store", daemon=True).start()
-        self._await_ready()
-        if not self._stopping.is_set():
-            _log.info("ready", seconds=round(time.monotonic() - self._began, 2))
-            self._hooks.serving(self._metrics_url)
+        while not self._stopping.wait(_READY_POLL_SECONDS):
+            if is_ready(self._settings.listen):
+                _log.info("ready", seconds=round(time.monotonic() - self._began, 2))
+                self._hooks.serving(self._metrics_url)
+                return
+
+    def _open_keys(self) -> None:
+        # Imported here, beside the start of the workers and of the store.
+        from keys.ring import KeyRing  # noqa: PLC0415
+        from storage.store import Store  # noqa: PLC0415
+
+        async def open_keys() -> None:
+            store = await Store.open(self._settings)
+            try:
+                key = load_key_encryption_key(self._settings.key_encryption_key_file)
+                await KeyRing.open(store, Sealer(key), int(time.time()))
+            finally:
+                await store.close()
+
+        self._store.wait()
+        # The first start makes the keys once, and a wrong key-encryption key is told in a sentence.
+        try:
+            asyncio.run(open_keys())
+        except SealError as error:
+            raise StartError(str(error)) from None
 
     def _keep_store_alive(self) -> None:
         from idp import metrics  # noqa: PLC0415  see _serve_metrics
@@ -197,25 +216,6 @@ class _Server:
                 metrics.store_restart()
                 _log.warning("store_restarted", pid=self._store.pid)
 
-    def _await_ready(self) -> None:
-        listen = self._settings.listen
-        host = _WILDCARDS.get(listen.host, listen.host)
-        while not self._stopping.wait(_READY_POLL_SECONDS):
-            if listen.tls_cert is None:
-                connection = http.client.HTTPConnection(host, listen.port, timeout=_READY_TIMEOUT)
-            else:
-                connection = http.client.HTTPSConnection(
-                    host, listen.port, timeout=_READY_TIMEOUT, context=_unverified()
-                )
-            try:
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == http.client.OK:
-                    return
-            except (OSError, http.client.HTTPException):
-                continue
-            finally:
-                connection.close()
-
     def _bind_metrics(self) -> socket.socket | None:
         try:
             return bind("metrics", self._settings.metrics)
@@ -226,18 +226,10 @@ class _Server:
             return None
 
     def _serve_metrics(self) -> None:
-        from idp import metrics  # noqa: PLC0415  likewise, and only when its variable is set
+        from idp import metrics  # noqa: PLC0415  its variable must be set first
 
         if self._metrics_listener is not None:
             metrics.serve(self._metrics_listener, self._metrics_directory)
-
-
-def _unverified() -> ssl.SSLContext:
-    # We ask our own listener, by address; its certificate bears the public name.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _emptied(directory: Path) -> Path:

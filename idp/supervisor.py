@@ -2,7 +2,6 @@
 
 import socket
 import time
-from multiprocessing.connection import Connection
 
 import structlog
 from uvicorn.config import STARTUP_FAILURE
@@ -27,12 +26,10 @@ class Supervisor(Multiprocess):
         self,
         config: WorkerConfig,
         listener: socket.socket,
-        gate: Connection,
         *,
         hangup_ends: bool,
     ) -> None:
         super().__init__(config, [listener])
-        self._gate = gate
         self._hangup_ends = hangup_ends
 
     @property
@@ -53,11 +50,7 @@ class Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
         for process in self.processes:
-            if self._gate.closed:
-                process.terminate()
-            else:
-                # Before the gate opens a worker serves nothing, and does not act on signals.
-                process.kill()
+            process.terminate()
 
     def join_all(self) -> None:
         """Wait for the end of every worker; kill those that drain for too long."""

@@ -3,10 +3,13 @@
 Uvicorn pickles its configuration into every worker; this one brings these three along.
 """
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -14,21 +17,25 @@ import uvicorn
 
 from conf.model import Settings
 from idp import logs
+from storage.child import answers
 
 DRAIN_SECONDS = 10
 _WATCH_SECONDS = 0.5
+_STORE_POLL_SECONDS = 0.05
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerConfig(uvicorn.Config):
     """Uvicorn's configuration for the workers of one server.
 
-    A worker imports the application at once and then waits until the parent closes its end of
-    `gate`: what every request needs is there by then.
+    A worker imports the application at once, and then waits until the parent closes its end of
+    `gate` and the store answers: what every request needs is there by then.
     """
 
     def __init__(self, settings: Settings, gate: Connection, application: str) -> None:
         self._log_format = settings.log_format
         self._gate = gate
+        self._store_socket = settings.socket_path
         listen = settings.listen
         super().__init__(
             application,
@@ -58,11 +65,26 @@ class WorkerConfig(uvicorn.Config):
         if parent is not None and parent.pid is not None:
             end_with(parent.pid)
 
-    def load_app(self) -> Any:  # noqa: ANN401  as uvicorn declares it
-        """Import the application, which takes longest, then wait for the gate."""
-        application = super().load_app()
-        self._gate.poll(None)
+    def load_app(self) -> Any:
+        """Import the application, which takes longest, then wait for what it needs."""
+        # Nothing is served yet, so there is nothing to drain.
+        with _ending_at_once():
+            application = super().load_app()
+            self._gate.poll(None)
+            # A worker may be replaced while the store is being restarted.
+            while not answers(self._store_socket):
+                time.sleep(_STORE_POLL_SECONDS)
         return application
+
+
+@contextlib.contextmanager
+def _ending_at_once() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_with(parent: int) -> None:

@@ -126,7 +126,7 @@ class PrivateTarantool:
 
     def wait(self) -> None:
         """Return when the socket answers, however long the data take to load."""
-        while not self._answers():
+        while not answers(self.socket_path):
             if not self.alive():
                 raise StoreStartError(
                     f"Tarantool could not start: {self._last_error()} (log: {self.log_path})"
@@ -199,13 +199,6 @@ class PrivateTarantool:
             else:
                 return
 
-    def _answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
-            client.settimeout(1)
-            client.connect(str(self.socket_path))
-            return client.recv(len(_GREETING)) == _GREETING
-        return False
-
     def _last_error(self) -> str:
         with self.log_path.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
@@ -230,6 +223,15 @@ class PrivateTarantool:
             raise StoreStartError(
                 f"the state directory {self.directory} cannot be used: {error.strerror}"
             ) from None
+
+
+def answers(socket_path: Path) -> bool:
+    """Whether a Tarantool listens on this socket; it does so last, when all else is ready."""
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.settimeout(1)
+        client.connect(str(socket_path))
+        return client.recv(len(_GREETING)) == _GREETING
+    return False
 
 
 def holds_data(directory: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The multiplexed connection to Tarantool: calls, their time limits, and what went wrong in our words."""
+"""The multiplexed connection to Tarantool: calls, their time limits, and errors in our words."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from asynctnt.exceptions import (
     TarantoolNotConnectedError,
 )
 
-from storage.errors import StoreBug, StoreError, Uncertain, Unavailable
+from storage.errors import StoreBug, StoreError, Unavailable, Uncertain
 
 CONTRACT = "v1"
 Observe = Callable[[str, str, float], None]

@@ -1,6 +1,6 @@
 """Every expected outcome of a store call, as a value.
 
-Each procedure answers a map whose `type` names one of these; `storage.store` says which ones it may be.
+Each procedure answers a map whose `type` names one of these; at the end, which ones each may be.
 """
 
 from collections.abc import Mapping

@@ -94,8 +94,8 @@ class NewChallenge(msgspec.Struct, frozen=True):
 class SignIn(msgspec.Struct, frozen=True):
     """What the caller brings to sign a customer in.
 
-    `current_sid` is the session of the browser's cookie, which goes on if it is the same customer's;
-    otherwise `new_sid` begins. `code_hash` is the code's, where a code is issued.
+    `current_sid` is the session of the browser's cookie, which goes on if it is the same
+    customer's; otherwise `new_sid` begins. `code_hash` is the code's, where a code is issued.
     """
 
     new_sid: str

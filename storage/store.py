@@ -21,8 +21,8 @@ from storage.records import (
     ClientRow,
     NewChallenge,
     ServerSecretRow,
-    SigningKeyRow,
     SignIn,
+    SigningKeyRow,
     Wanted,
 )
 
@@ -338,7 +338,7 @@ class Store:
         sign_in: SignIn,
         now: int,
     ) -> o.OtpRedeem:
-        """Check a one-time code; the right one finds or makes the customer and stores the tokens."""
+        """Check a one-time code; the right one finds or makes the customer and opens a grant."""
         return await self._call(
             "otp_redeem",
             o.OtpRedeem,

@@ -1,4 +1,4 @@
-"""The phone grant, for chat bots and other confidential services: a phone's one-time code for tokens.
+"""The phone grant, for chat bots and other confidential services: a one-time code for tokens.
 
 `start` is its own endpoint (`POST /otp`); the grant then redeems `otp_session` and `otp`.
 """

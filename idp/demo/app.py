@@ -76,6 +76,8 @@ class DemoMarket:
         answer = request.query_params
         state = answer.get("state", "")
         if await self._idp.framework.get_state_data(request.session, state) is None:
+            if self._sessions.of(request) is not None:  # by the back button; nothing is taken in
+                return RedirectResponse("/", status_code=303)
             raise SignInError("mismatching_state")
         # RFC 9207 2.4: compared before anything else is believed, in error responses too.
         if answer.get("iss") != self._settings.issuer:

@@ -42,7 +42,7 @@ async def _store(request: Request, parameters: Parameters) -> Response:
     checked = await authorize.check(provider, parameters, _locale(request, parameters))
     if isinstance(checked, AuthorizationResponse):
         return http.deliver(request, checked, http.locale(request))
-    # `SameSite=Lax` keeps the session cookie from a cross-site POST: the browser comes again by GET.
+    # `SameSite=Lax` keeps the session cookie from a cross-site POST: the browser comes again.
     request_id = random_id()
     await provider.store.authorization_request_store(
         request_id, parameters.values, expires_at=provider.clock() + _REQUEST_SECONDS

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from idp import http
 
 
-async def livez(request: Request) -> Response:
+async def livez(_: Request) -> Response:
     """The process answers."""
     return http.json({"status": "ok"})
 

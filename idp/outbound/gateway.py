@@ -41,6 +41,6 @@ class Gateway:
 class NoGateway:
     """Stands where no gateway is configured: only test numbers can sign in."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, _message: Message, /) -> None:
         """Raise MessengerError."""
         raise MessengerError("no messenger is configured")

@@ -22,6 +22,16 @@
   }
   addEventListener("pageshow", (event) => event.persisted && forms.forEach(unsent));
 
+  // What was wrong is forgotten when it is mended; a code's tries stay in sight.
+  for (const field of document.querySelectorAll("[aria-invalid]:not(#code)")) {
+    const mended = () => {
+      document.getElementById(field.getAttribute("aria-describedby")).remove();
+      field.removeAttribute("aria-describedby");
+      field.removeAttribute("aria-invalid");
+    };
+    field.addEventListener("input", mended, { once: true });
+  }
+
   const phone = document.getElementById("phone");
   if (phone) {
     phone.addEventListener("blur", () => {

@@ -38,13 +38,22 @@ function M.repeated(interaction, args)
     return { type = 'completed', request = interaction.request }
 end
 
+-- The answer when the request demands somebody else than `sub` (nil: a phone of nobody yet), otherwise nil.
+function M.other_customer(interaction, sub)
+    local required_sub = interaction.request.required_sub
+    if required_sub == nil or required_sub == sub then
+        return nil
+    end
+    box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'cancelled' } })
+    return { type = 'other_customer', request = interaction.request }
+end
+
 -- The phone is proven: session, grant and code, in one transaction with whatever proved it.
 function M.sign_in(interaction, customer, phone_verified_at, args)
     local now = args.now
-    local required_sub = interaction.request.required_sub
-    if required_sub ~= nil and required_sub ~= customer.sub then
-        box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'cancelled' } })
-        return { type = 'other_customer', request = interaction.request }
+    local refusal = M.other_customer(interaction, customer.sub)
+    if refusal ~= nil then
+        return refusal
     end
     local session = sessions.establish(customer.sub, args)
     customers.note_sign_in(customer, phone_verified_at, now)

@@ -9,7 +9,20 @@ from tests.http.provider import provider as run_provider
 @pytest.fixture(scope="session")
 def provider() -> Iterator[Running]:
     """One provider with two workers for all tests that do not harm it."""
-    with run_provider(workers=2) as running:
+    # Every test sends from one address.
+    no_limit = "otp.sends_per_address = { burst = 1_000_000, period_seconds = 3600 }\n"
+    with run_provider(workers=2, toml=no_limit) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hasty() -> Iterator[Running]:
+    """A provider whose codes and tokens are good for a second, and its pages for three."""
+    toml = (
+        "[lifetimes]\ncode_seconds = 1\naccess_token_seconds = 1\nid_token_seconds = 1\n"
+        "interaction_seconds = 3\n[otp]\nvalidity_seconds = 2\nresend_after_seconds = 0\n"
+    )
+    with run_provider(toml=toml) as running:
         yield running
 
 

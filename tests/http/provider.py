@@ -9,14 +9,21 @@ import os
 import re
 import secrets
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from conf.channels_file import DEMO_CHANNELS, GROUP_CHANNELS, ensure_secret_files, load_channels
 from conf.settings import load
@@ -27,14 +34,21 @@ from tests.process.server import Server, free_ports, running
 DEMO_CALLBACK = "http://localhost:8001/callback"
 TEST_CODE = "000000"
 SCOPE = "openid profile phone"
+PHONE_OTP = "urn:x5id:oauth:grant-type:phone-otp"
 
 # A phone of its own for every journey; the range is a real mobile one of nobody's.
 _numbers = itertools.count(79160000000 + (os.getpid() % 1000) * 1000)
+_test_numbers = itertools.count(79990000050)
 
 
 def new_phone() -> str:
     """A phone that no test has used."""
     return f"+{next(_numbers)}"
+
+
+def new_test_number() -> str:
+    """A phone that no test has used; its code is TEST_CODE, and nothing limits it."""
+    return f"+{next(_test_numbers)}"
 
 
 @dataclass
@@ -45,6 +59,7 @@ class Running:
     issuer: str
     directory: Path
     metrics: str
+    tls: ssl.SSLContext
 
     def secret(self, client_id: str) -> str:
         """The secret of a demo client."""
@@ -52,7 +67,24 @@ class Running:
 
     def client(self, **options: Any) -> httpx2.Client:
         """An HTTP client with cookies of its own that follows no redirect."""
-        return httpx2.Client(base_url=self.issuer, timeout=20, trust_env=False, **options)
+        return httpx2.Client(
+            base_url=self.issuer, timeout=20, trust_env=False, verify=self.tls, **options
+        )
+
+    def at_once(self, requests: int) -> httpx2.AsyncClient:
+        """An HTTP client for so many requests at once."""
+        return httpx2.AsyncClient(
+            base_url=self.issuer,
+            timeout=20,
+            trust_env=False,
+            verify=self.tls,
+            limits=httpx2.Limits(max_connections=requests),
+        )
+
+    def userinfo(self, access_token: str) -> httpx2.Response:
+        """Userinfo's answer to an access token."""
+        with self.client() as client:
+            return client.get("/userinfo", headers={"Authorization": f"Bearer {access_token}"})
 
     def code_for(self, phone: str) -> str:
         """The newest one-time code that was sent to a phone."""
@@ -62,16 +94,24 @@ class Running:
 
 
 @contextlib.contextmanager
-def provider(*, workers: int = 1, toml: str = "", channels: str = "") -> Iterator[Running]:
+def provider(
+    *, workers: int = 1, toml: str = "", channels: str = "", https: bool = False
+) -> Iterator[Running]:
     """Run a provider with the demo's and the group's channels, and whatever else is asked for."""
     directory = Path(tempfile.mkdtemp(prefix="idp-"))
     port, metrics_port = free_ports(2)
-    issuer = f"http://127.0.0.1:{port}"
+    issuer = f"{'https' if https else 'http'}://127.0.0.1:{port}"
+    tls = ssl.create_default_context()
+    certificate = ""
+    if https:
+        files = create_certificate(directory)
+        tls.load_verify_locations(files[0])
+        certificate = ', tls_cert = "{}", tls_key = "{}"'.format(*files)
     config = directory / "idp.toml"
     config.write_text(
         f'issuer = "{issuer}"\ndevelopment = true\ndirectory = "{directory}"\n'
         f'workers = {workers}\nlog_format = "json"\n'
-        f"listen = {{ port = {port} }}\nmetrics = {{ port = {metrics_port} }}\n"
+        f"listen = {{ port = {port}{certificate} }}\nmetrics = {{ port = {metrics_port} }}\n"
         'test_numbers = [{ first = "+79990000000", last = "+79990000099", code = "000000" }]\n'
         + toml,
         encoding="utf-8",
@@ -79,19 +119,49 @@ def provider(*, workers: int = 1, toml: str = "", channels: str = "") -> Iterato
     try:
         settings = load(config)
         create_key_encryption_key(settings.key_encryption_key_file)
-        files = [GROUP_CHANNELS, DEMO_CHANNELS]
+        channel_files = [GROUP_CHANNELS, DEMO_CHANNELS]
         if channels:
             (directory / "channels.toml").write_text(channels, encoding="utf-8")
             shutil.copytree(DEMO_CHANNELS.parent / "logos", directory / "logos")
-            files.append(directory / "channels.toml")
+            channel_files.append(directory / "channels.toml")
         (directory / "secrets").mkdir(mode=0o700)
-        ensure_secret_files(files, directory / "secrets")
-        entries = load_channels(files, secrets_directory=directory / "secrets")
+        ensure_secret_files(channel_files, directory / "secrets")
+        entries = load_channels(channel_files, secrets_directory=directory / "secrets")
         apply_with_store(settings, entries, by="tests")
-        with running(directory, port, "serve", "--config", str(config)) as server:
-            yield Running(server, issuer, directory, f"http://127.0.0.1:{metrics_port}/metrics")
+        with running(directory, port, "serve", "--config", str(config), tls=tls if https else None) as server:
+            metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+            yield Running(server, issuer, directory, metrics, tls)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def create_certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a self-signed certificate for this machine, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp tests")])
+    now = datetime.now(UTC)
+    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(host, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = directory / "cert.pem", directory / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
 
 
 @dataclass
@@ -169,13 +239,17 @@ class Browser:
         self.provider = running_provider
         self.http = running_provider.client()
         self.interaction = ""
+        self._csrf: dict[str, str] = {}
 
     def authorize(self, party: RelyingParty, **changes: str | None) -> httpx2.Response:
-        """Send an authorization request by GET; an interaction's path is remembered."""
-        response = self.http.get("/authorize?" + urlencode(party.request(**changes)))
+        """Send an authorization request by GET."""
+        return self.arrive(self.http.get("/authorize?" + urlencode(party.request(**changes))))
+
+    def arrive(self, response: httpx2.Response) -> httpx2.Response:
+        """Remember the interaction that a redirect leads to, if it leads to one."""
         location = response.headers.get("location", "")
-        if location.startswith("/interaction/"):
-            self.interaction = location.rsplit("/", 1)[0]
+        page = location.startswith("/interaction/")
+        self.interaction = location.rsplit("/", 1)[0] if page else ""
         return response
 
     def get(self, page: str) -> httpx2.Response:
@@ -183,21 +257,25 @@ class Browser:
         return self.http.get(f"{self.interaction}/{page}")
 
     def submit(self, page: str, **fields: str) -> httpx2.Response:
-        """Submit a form of the interaction, with the token that the phone page carries."""
-        shown = self.get("phone").text
-        token = re.search(r'name="csrf" value="([^"]+)"', shown)
-        assert token is not None, shown
-        return self.http.post(f"{self.interaction}/{page}", data={"csrf": token[1]} | fields)
+        """Submit a form of the interaction, with the token that its first page carries."""
+        if self.interaction not in self._csrf:
+            self._csrf[self.interaction] = hidden_fields(self.get("phone").text)["csrf"]
+        token = self._csrf[self.interaction]
+        return self.http.post(f"{self.interaction}/{page}", data={"csrf": token} | fields)
+
+    def prove(self, phone: str) -> httpx2.Response:
+        """Give the phone and the code that was sent to it."""
+        self.submit("phone", phone=phone)
+        test_number = phone.startswith("+799900000")
+        code = TEST_CODE if test_number else self.provider.code_for(phone)
+        return self.submit("code", code=code)
 
     def sign_in(self, party: RelyingParty, phone: str, **changes: str | None) -> dict[str, str]:
         """The whole journey of a customer; the parameters of the authorization response."""
         response = self.authorize(party, **changes)
         if not self.interaction:
             return parameters_of(response)
-        self.submit("phone", phone=phone)
-        test_number = phone.startswith("+799900000")
-        code = TEST_CODE if test_number else self.provider.code_for(phone)
-        response = self.submit("code", code=code)
+        response = self.prove(phone)
         if response.headers["location"].endswith("/profile"):
             response = self.submit("profile", given_name="Анна", terms="accepted")
         return parameters_of(response)
@@ -215,8 +293,25 @@ def parameters_of(response: httpx2.Response) -> dict[str, str]:
     return dict(parse_qsl(parts.query or parts.fragment))
 
 
+def hidden_fields(page: str) -> dict[str, str]:
+    """The hidden fields of a page's forms."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+    assert found, page
+    return {name: unescape(value) for name, value in found}
+
+
 def claims_of(token: str) -> dict[str, Any]:
     """A token's claims, unverified."""
-    payload = token.split(".")[1]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    return claims
+    return _segment(token, 1)
+
+
+def header_of(token: str) -> dict[str, Any]:
+    """A token's header, unverified."""
+    return _segment(token, 0)
+
+
+def _segment(token: str, position: int) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(
+        base64.urlsafe_b64decode(token.split(".")[position] + "==")
+    )
+    return members

@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,8 +51,11 @@ test_numbers = [{{ first = "+79990000000", last = "+79990000009", code = "000000
 class Server:
     """One `idp` command that runs, and every process that it started."""
 
-    def __init__(self, directory: Path, port: int, *arguments: str) -> None:
+    def __init__(
+        self, directory: Path, port: int, *arguments: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.port = port
+        self._tls = tls
         self._output = directory / "output"
         self._seen: dict[int, str] = {}
         with self._output.open("wb") as output:
@@ -84,7 +88,11 @@ class Server:
         return next(pid for pid, command in self.family().items() if "tarantool" in command)
 
     def get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = (
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            if self._tls is None
+            else http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=self._tls)
+        )
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -124,9 +132,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(directory: Path, port: int, *arguments: str) -> Iterator[Server]:
+def running(
+    directory: Path, port: int, *arguments: str, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """Run a command until its server is ready; leave nothing of it in the end."""
-    server = Server(directory, port, *arguments)
+    server = Server(directory, port, *arguments, tls=tls)
     try:
         server.await_ready()
         yield server

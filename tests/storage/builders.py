@@ -119,7 +119,6 @@ def new_sign_in(**changed: Any) -> SignIn:
         acr="phone",
         amr="otp sms",
         lifetimes=LIFETIMES,
-        code_hash=digest(new("code")),
     )
     return msgspec.structs.replace(sign_in, **changed)
 
@@ -194,6 +193,7 @@ class Login:
     interaction_id: str = field(default_factory=lambda: new("interaction"))
     browser: str = field(default_factory=lambda: new("browser"))
     new_sub: str = field(default_factory=lambda: new("sub"))
+    code: str = field(default_factory=lambda: new("code"))
     sign_in: SignIn = field(default_factory=new_sign_in)
 
     async def begin(self, store: Store, now: int = NOW) -> Self:
@@ -220,7 +220,7 @@ class Login:
             browser_hash=digest(self.browser),
             otp_hash=digest(code),
             wrong_tries=wrong_tries,
-            sign_in=self.sign_in,
+            sign_in=self._sign_in,
             now=now,
         )
 
@@ -231,7 +231,7 @@ class Login:
             new_sub=self.new_sub,
             given_name="Анна",
             family_name=None,
-            sign_in=self.sign_in,
+            sign_in=self._sign_in,
             now=now,
         )
 
@@ -244,6 +244,10 @@ class Login:
         return await store.interaction_cancel(
             self.interaction_id, browser_hash=digest(self.browser), now=now
         )
+
+    @property
+    def _sign_in(self) -> SignIn:
+        return msgspec.structs.replace(self.sign_in, code_hash=digest(self.code))
 
     async def prove(self, store: Store, phone: str, now: int = NOW) -> o.InteractionOtpVerify:
         """Begin, send a code and enter it."""
@@ -311,11 +315,11 @@ async def open_grant(
     now: int = NOW,
     lifetimes: Lifetimes = LIFETIMES,
     offline: bool = False,
-    refresh: bool = True,
+    current_sid: str | None = None,
 ) -> Grant:
     phone = phone or new_phone()
-    sign_in = new_sign_in(lifetimes=lifetimes)
-    journey = PhoneGrant(sign_in=sign_in, offline=offline, refresh=refresh)
+    sign_in = new_sign_in(lifetimes=lifetimes, current_sid=current_sid)
+    journey = PhoneGrant(sign_in=sign_in, offline=offline)
     await journey.start(store, new_challenge(phone), now)
     answer = await journey.enter(store, RIGHT, now)
     assert isinstance(answer, o.Redeemed)

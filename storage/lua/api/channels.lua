@@ -45,7 +45,8 @@ end
 
 local function put(space, row, change)
     local known = space:get(row[1])
-    if known ~= nil and known.document == row[#row - 1] then
+    -- The second field is a channel's document, or where a client belongs.
+    if known ~= nil and known[2] == row[2] and known.document == row[#row - 1] then
         change.unchanged = change.unchanged + 1
         return
     end

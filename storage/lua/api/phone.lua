@@ -38,9 +38,6 @@ function M.interaction_otp_verify(args)
     if interaction == nil then
         return refusal
     end
-    if interaction.step == 'cancelled' then
-        return { type = 'unknown' }
-    end
     args.client_id = interaction.request.client_id
     -- The same code from the same browser is a repeat of the same step, not another use.
     args.attempt = args.interaction_id
@@ -58,6 +55,10 @@ function M.interaction_otp_verify(args)
     local customer = customers.by_phone(challenge.phone)
     if customer ~= nil then
         return interactions.sign_in(interaction, customer, args.now, args)
+    end
+    refusal = interactions.other_customer(interaction, nil)
+    if refusal ~= nil then
+        return refusal
     end
     if interaction.step ~= 'profile' then
         box.space.interaction:update(args.interaction_id, {

@@ -1,0 +1,198 @@
+"""`make bench`, or `python -m benchmarks`: measure, print a table, and a JSON object as the last line."""
+
+import argparse
+import contextlib
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from benchmarks import prepare
+from benchmarks.connection import Connection
+from benchmarks.measure import Figures, measure, middle
+from benchmarks.processes import Server, ceiling, provider
+from benchmarks.users import Account, Ceiling, Exchange, Refresh, User, Userinfo
+from conf.settings import Settings
+from keys.ring import KeyRing
+from keys.sealing import Sealer, load_key_encryption_key
+from storage.store import Store
+
+_CEILING = "ceiling"
+_MEASUREMENTS = ("refresh", "exchange", "userinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """All that the measurements of one run work with."""
+
+    settings: Settings
+    store: Store
+    keys: KeyRing
+    server: Server
+    bare: Server
+    connections: list[Connection]
+    bare_connections: list[Connection]
+    accounts: list[Account]
+
+    async def users(self, name: str, codes: int) -> list[User]:
+        """The users of one measurement; of each exchange one with so many codes."""
+        if name == _CEILING:
+            return [Ceiling(self.bare.port, self.keys) for _ in self.bare_connections]
+        if name == "refresh":
+            return [Refresh(account) for account in self.accounts]
+        if name == "userinfo":
+            return [Userinfo(account) for account in self.accounts]
+        return [
+            Exchange(
+                account,
+                prepare.VERIFIER,
+                iter(await prepare.codes(self.settings, self.store, account, codes)),
+            )
+            for account in self.accounts
+        ]
+
+    async def measure(self, name: str, seconds: float, codes: int = 0) -> Figures:
+        """One measurement."""
+        users = await self.users(name, codes)
+        if name == _CEILING:
+            return await measure(name, users, self.bare_connections, self.bare, seconds)
+        return await measure(name, users, self.connections, self.server, seconds)
+
+
+def main() -> int:
+    """Measure as the command line says; the exit code is 1 if any answer was wrong."""
+    options = _options()
+    # As Ctrl-C does, so that nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    load = os.getloadavg()[0]
+    figures = uvloop.run(_run(options))
+    print("\r", end="", file=sys.stderr)
+    machine = {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "load_before": round(load, 2),
+        "python": platform.python_version(),
+        "tarantool": _tarantool_version(),
+        "workers": options.workers,
+        "connections": options.connections,
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+    }
+    print(_table(figures))
+    print(_json(figures, machine))
+    return 1 if any(it.errors for it in figures.values()) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
+    parser.add_argument("--connections", type=int, default=32, help="each with one request in flight")
+    parser.add_argument("--workers", type=int, default=1, help="of the provider and of the ceiling")
+    parser.add_argument("--rounds", type=int, default=1, help="the table has their medians")
+    parser.add_argument("--only", choices=_MEASUREMENTS, action="append", help="beside the ceiling")
+    return parser.parse_args()
+
+
+async def _run(options: argparse.Namespace) -> dict[str, Figures]:
+    names = options.only or _MEASUREMENTS
+    found: dict[str, list[Figures]] = {name: [] for name in (*names, _CEILING)}
+    async with contextlib.AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idp-bench-")))
+        settings, server = stack.enter_context(provider(directory, options.workers))
+        bare = stack.enter_context(ceiling(settings, server))
+        store = await Store.open(settings)
+        stack.push_async_callback(store.close)
+        bench = await _prepare(settings, store, server, bare, options.connections)
+        for _ in range(options.rounds):
+            top = await bench.measure(_CEILING, options.seconds)
+            found[_CEILING].append(top)
+            # No faster than the ceiling; warm-up and its half second included.
+            codes = math.ceil((options.seconds + 1) * top.rate / options.connections)
+            for name in names:
+                found[name].append(await bench.measure(name, options.seconds, codes))
+        for connection in bench.connections + bench.bare_connections:
+            connection.close()
+    return {name: middle(rounds) for name, rounds in found.items()}
+
+
+async def _prepare(
+    settings: Settings, store: Store, server: Server, bare: Server, connections: int
+) -> _Bench:
+    sealer = Sealer(load_key_encryption_key(settings.key_encryption_key_file))
+    keys = await KeyRing.open(store, sealer, int(time.time()))
+    opened = [await Connection.open(server.port) for _ in range(connections)]
+    accounts = await prepare.sign_in(settings, keys, opened)
+    bench = _Bench(
+        settings=settings,
+        store=store,
+        keys=keys,
+        server=server,
+        bare=bare,
+        connections=opened,
+        bare_connections=[await Connection.open(bare.port) for _ in range(connections)],
+        accounts=accounts,
+    )
+    # One exchange each, one after the other as the sign-ins: now everybody has tokens.
+    for user, connection in zip(await bench.users("exchange", 1), opened, strict=True):
+        request = user.request()
+        assert request is not None  # noqa: S101 - there is exactly one
+        user.check(*await connection.ask(request))
+    return bench
+
+
+def _table(figures: dict[str, Figures]) -> str:
+    columns = "rate/s", "p50 ms", "p99 ms", "errors", "of ceiling", "worker CPU", "Tarantool CPU"
+    lines = [" " * 10 + "".join(f"{column:>15}" for column in columns)]
+    top = figures[_CEILING].rate
+    for name, it in figures.items():
+        cells = (
+            f"{it.rate:,.0f}",
+            f"{it.p50_ms:.2f}",
+            f"{it.p99_ms:.2f}",
+            str(it.errors),
+            f"{it.rate / top:.0%}",
+            f"{it.server_cpu:.3f}",
+            f"{it.tarantool_cpu:.3f}",
+        )
+        lines.append(f"{name:<10}" + "".join(f"{cell:>15}" for cell in cells))
+    return "\n".join([*lines, "CPU is processor seconds for 1000 requests.", ""])
+
+
+def _json(figures: dict[str, Figures], machine: dict[str, object]) -> str:
+    top = figures[_CEILING].rate
+    entries: dict[str, object] = {}
+    for name, it in figures.items():
+        entries[name] = {
+            "rate": round(it.rate, 1),
+            "p50_ms": round(it.p50_ms, 3),
+            "p99_ms": round(it.p99_ms, 3),
+            "errors": it.errors,
+            "ratio_to_ceiling": round(it.rate / top, 3),
+            "worker_cpu_seconds_per_1000": round(it.server_cpu, 4),
+            "tarantool_cpu_seconds_per_1000": round(it.tarantool_cpu, 4),
+        }
+    return msgspec.json.encode(entries | {"machine": machine}).decode()
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(": ")[2] for line in lines if "model name" in line), "")
+
+
+def _tarantool_version() -> str:
+    said = subprocess.run(["tarantool", "--version"], capture_output=True, text=True, check=True)  # noqa: S607
+    return said.stdout.splitlines()[0].removeprefix("Tarantool ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""One measurement: every connection asks again as soon as it was answered."""
+
+import asyncio
+import math
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.connection import Connection
+from benchmarks.processes import Server, cpu_seconds
+from benchmarks.users import User, WrongAnswer
+
+_WARM_UP_SECONDS = 0.5
+_PROGRESS_SECONDS = 0.5
+_FAULTS_TOLD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was found. CPU is processor seconds for 1000 requests."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    server_cpu: float
+    tarantool_cpu: float
+
+
+@dataclass(slots=True)
+class _Sample:
+    seconds: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+async def measure(
+    name: str,
+    users: Sequence[User],
+    connections: Sequence[Connection],
+    server: Server,
+    seconds: float,
+) -> Figures:
+    """Let the users ask for `seconds`, after a warm-up whose answers are checked but not timed."""
+    warm_up, sample = _Sample(), _Sample()
+    await _drive(users, connections, _WARM_UP_SECONDS, warm_up)
+    before = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
+    began = time.perf_counter()
+    progress = asyncio.create_task(_tell(name, began, sample))
+    await _drive(users, connections, seconds, sample)
+    took = time.perf_counter() - began
+    after = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
+    progress.cancel()
+    faults = warm_up.faults + sample.faults
+    for fault in faults[:_FAULTS_TOLD]:
+        print(f"\r{name}: {fault}", file=sys.stderr)
+    answers = len(sample.seconds)
+    ordered = sorted(sample.seconds) or [math.nan]
+    return Figures(
+        rate=answers / took,
+        p50_ms=statistics.median(ordered) * 1000,
+        p99_ms=ordered[int(0.99 * len(ordered))] * 1000,
+        errors=len(faults),
+        server_cpu=1000 * (after[0] - before[0]) / max(1, answers),
+        tarantool_cpu=1000 * (after[1] - before[1]) / max(1, answers),
+    )
+
+
+def middle(figures: Sequence[Figures]) -> Figures:
+    """The medians over several rounds, and all errors."""
+    return Figures(
+        rate=statistics.median(it.rate for it in figures),
+        p50_ms=statistics.median(it.p50_ms for it in figures),
+        p99_ms=statistics.median(it.p99_ms for it in figures),
+        errors=sum(it.errors for it in figures),
+        server_cpu=statistics.median(it.server_cpu for it in figures),
+        tarantool_cpu=statistics.median(it.tarantool_cpu for it in figures),
+    )
+
+
+async def _drive(
+    users: Sequence[User], connections: Sequence[Connection], seconds: float, sample: _Sample
+) -> None:
+    until = time.perf_counter() + seconds
+    pairs = zip(users, connections, strict=True)
+    await asyncio.gather(*(_ask(user, connection, until, sample) for user, connection in pairs))
+
+
+async def _ask(user: User, connection: Connection, until: float, sample: _Sample) -> None:
+    clock = time.perf_counter
+    began = clock()
+    while began < until and (request := user.request()) is not None:
+        began = clock()
+        try:
+            status, body = await connection.ask(request)
+            sample.seconds.append(clock() - began)
+            user.check(status, body)
+        except WrongAnswer as fault:
+            sample.faults.append(str(fault))
+        except ConnectionError as error:
+            sample.faults.append(str(error))
+            return
+        began = clock()
+
+
+async def _tell(name: str, began: float, sample: _Sample) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        passed = time.perf_counter() - began
+        line = f"{name}: {passed:.0f} s, {len(sample.seconds) / passed:,.0f}/s"
+        print(f"\r{line:<40}", end="", file=sys.stderr, flush=True)
