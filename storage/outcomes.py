@@ -174,7 +174,7 @@ class Spent(Outcome, frozen=True, tag="spent"):
 
 
 class Unregistered(Outcome, frozen=True, tag="unregistered"):
-    """The phone is proven, and nobody's yet."""
+    """The phone is proven; the customer must give a name and accept the terms."""
 
 
 # Customers and tokens

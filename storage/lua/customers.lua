@@ -25,6 +25,13 @@ function M.create(profile, now)
     return customer
 end
 
+function M.complete(customer, args)
+    return box.space.customer:update(customer.sub, {
+        { '=', 'terms_accepted_at', args.now }, { '=', 'given_name', args.given_name },
+        { '=', 'family_name', args.family_name == nil and box.NULL or args.family_name },
+    })
+end
+
 function M.note_sign_in(customer, phone_verified_at, now)
     return box.space.customer:update(customer.sub, {
         { '=', 'phone_verified_at', phone_verified_at }, { '=', 'last_sign_in', now },

@@ -52,6 +52,18 @@ function M.open(grant_id, session, wanted, expires_at, now)
     })
 end
 
+-- Begins the grant's family of refresh tokens.
+function M.begin_family(grant_id, refresh_hash, args)
+    rows.insert(box.space.refresh, {
+        grant_id = grant_id,
+        current_hash = refresh_hash,
+        previous_hash = '',
+        attempt = args.attempt,
+        rotated_at = args.now,
+        expires_at = args.now + math.min(args.lifetimes.refresh_idle, args.lifetimes.refresh_absolute),
+    })
+end
+
 -- Opens a grant and the authorization code that points at it.
 function M.open_with_code(args, session, request, now)
     local expires_at = now + args.lifetimes.code

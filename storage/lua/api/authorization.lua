@@ -92,14 +92,7 @@ function M.code_redeem(args)
     local lives_until = args.now + args.lifetimes.access_token
     if grant.refresh then
         lives_until = args.now + args.lifetimes.refresh_absolute
-        rows.insert(box.space.refresh, {
-            grant_id = grant.grant_id,
-            current_hash = args.refresh_hash,
-            previous_hash = '',
-            attempt = args.attempt,
-            rotated_at = args.now,
-            expires_at = args.now + math.min(args.lifetimes.refresh_idle, args.lifetimes.refresh_absolute),
-        })
+        grants.begin_family(grant.grant_id, args.refresh_hash, args)
     end
     grant = box.space.grant:update(grant.grant_id, { { '=', 'expires_at', lives_until } })
     return redeemed(code, grant)

@@ -51,7 +51,8 @@ function M.interaction_cancel(args)
     return { type = 'cancelled', request = interaction.request }
 end
 
--- First sign-in: makes the profile, exactly once however many requests race, and signs in.
+-- First sign-in: makes the profile, exactly once however many requests race, and signs in. A profile that the
+-- phone grant made has no name and no accepted terms yet.
 function M.customer_register(args)
     local interaction, refusal = interactions.find(args)
     if interaction == nil then
@@ -75,6 +76,8 @@ function M.customer_register(args)
             family_name = args.family_name,
             client_id = interaction.request.client_id,
         }, args.now)
+    elseif customer.terms_accepted_at == 0 then
+        customer = customers.complete(customer, args)
     end
     return interactions.sign_in(interaction, customer, interaction.phone_verified_at, args)
 end

@@ -1,5 +1,4 @@
 -- Signing in by phone and one-time code: on the pages (a journey is an interaction) and by the phone grant.
-local rows = require('rows')
 local audit_trail = require('audit_trail')
 local challenges = require('challenges')
 local customers = require('customers')
@@ -53,7 +52,7 @@ function M.interaction_otp_verify(args)
         return refusal
     end
     local customer = customers.by_phone(challenge.phone)
-    if customer ~= nil then
+    if customer ~= nil and customer.terms_accepted_at > 0 then
         return interactions.sign_in(interaction, customer, args.now, args)
     end
     refusal = interactions.other_customer(interaction, nil)
@@ -93,7 +92,7 @@ function M.otp_redeem(args)
         if customer == nil then
             customer = customers.create({
                 sub = args.new_sub, phone = challenge.phone, phone_verified_at = args.now,
-                terms_accepted_at = args.now, test = challenge.test, client_id = args.client_id,
+                terms_accepted_at = 0, test = challenge.test, client_id = args.client_id,
             }, args.now)
         end
         customers.note_sign_in(customer, args.now, args.now)
@@ -101,11 +100,7 @@ function M.otp_redeem(args)
         local lifetime = args.wanted.refresh and args.lifetimes.refresh_absolute or args.lifetimes.access_token
         grants.open(args.grant_id, session, args.wanted, args.now + lifetime, args.now)
         if args.wanted.refresh then
-            rows.insert(box.space.refresh, {
-                grant_id = args.grant_id, current_hash = args.refresh_hash, previous_hash = '',
-                attempt = args.attempt, rotated_at = args.now,
-                expires_at = args.now + math.min(args.lifetimes.refresh_idle, args.lifetimes.refresh_absolute),
-            })
+            grants.begin_family(args.grant_id, args.refresh_hash, args)
         end
         audit_trail.record('signed_in', args.now, {
             sub = customer.sub, client_id = args.client_id,

@@ -44,6 +44,7 @@ local function up()
     }, primary('client_id'), index('channel_id', { 'channel_id' }))
 
     -- `phone` is E.164 without its plus sign: a number takes 9 bytes, a string 13.
+    -- `terms_accepted_at` is 0 until the customer has seen a page that asks.
     space('customer', {
         field('sub', 'string'), field('phone', 'unsigned'), field('created_at', 'unsigned'),
         field('phone_verified_at', 'unsigned'), field('last_sign_in', 'unsigned'),
