@@ -1,7 +1,6 @@
 """`make bench`, or `python -m benchmarks`: measure, print a table, and a JSON object as the last line."""
 
 import argparse
-import contextlib
 import math
 import os
 import platform
@@ -40,14 +39,12 @@ class _Bench:
     keys: KeyRing
     server: Server
     bare: Server
-    connections: list[Connection]
-    bare_connections: list[Connection]
     accounts: list[Account]
 
     async def users(self, name: str, codes: int) -> list[User]:
         """The users of one measurement; of each exchange one with so many codes."""
         if name == _CEILING:
-            return [Ceiling(self.bare.port, self.keys) for _ in self.bare_connections]
+            return [Ceiling(self.bare.port, self.keys) for _ in self.accounts]
         if name == "refresh":
             return [Refresh(account) for account in self.accounts]
         if name == "userinfo":
@@ -64,9 +61,7 @@ class _Bench:
     async def measure(self, name: str, seconds: float, codes: int = 0) -> Figures:
         """One measurement."""
         users = await self.users(name, codes)
-        if name == _CEILING:
-            return await measure(name, users, self.bare_connections, self.bare, seconds)
-        return await measure(name, users, self.connections, self.server, seconds)
+        return await measure(name, users, self.bare if name == _CEILING else self.server, seconds)
 
 
 def main() -> int:
@@ -75,8 +70,12 @@ def main() -> int:
     # As Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load = os.getloadavg()[0]
-    figures = uvloop.run(_run(options))
-    print("\r", end="", file=sys.stderr)
+    with (
+        tempfile.TemporaryDirectory(prefix="idp-bench-") as directory,
+        provider(Path(directory), options.workers) as (settings, server),
+        ceiling(settings, server) as bare,
+    ):
+        figures = uvloop.run(_run(options, settings, server, bare))
     machine = {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -103,25 +102,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _run(options: argparse.Namespace) -> dict[str, Figures]:
+async def _run(
+    options: argparse.Namespace, settings: Settings, server: Server, bare: Server
+) -> dict[str, Figures]:
     names = options.only or _MEASUREMENTS
     found: dict[str, list[Figures]] = {name: [] for name in (*names, _CEILING)}
-    async with contextlib.AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idp-bench-")))
-        settings, server = stack.enter_context(provider(directory, options.workers))
-        bare = stack.enter_context(ceiling(settings, server))
-        store = await Store.open(settings)
-        stack.push_async_callback(store.close)
-        bench = await _prepare(settings, store, server, bare, options.connections)
-        for _ in range(options.rounds):
-            top = await bench.measure(_CEILING, options.seconds)
-            found[_CEILING].append(top)
-            # No faster than the ceiling; warm-up and its half second included.
-            codes = math.ceil((options.seconds + 1) * top.rate / options.connections)
-            for name in names:
-                found[name].append(await bench.measure(name, options.seconds, codes))
-        for connection in bench.connections + bench.bare_connections:
-            connection.close()
+    store = await Store.open(settings)
+    bench = await _prepare(settings, store, server, bare, options.connections)
+    for _ in range(options.rounds):
+        top = await bench.measure(_CEILING, options.seconds)
+        found[_CEILING].append(top)
+        # Enough for as long as nothing is faster than the ceiling, the warm-up included.
+        codes = math.ceil((options.seconds + 1) * top.rate / options.connections)
+        for name in names:
+            found[name].append(await bench.measure(name, options.seconds, codes))
+    await store.close()
     return {name: middle(rounds) for name, rounds in found.items()}
 
 
@@ -138,8 +133,6 @@ async def _prepare(
         keys=keys,
         server=server,
         bare=bare,
-        connections=opened,
-        bare_connections=[await Connection.open(bare.port) for _ in range(connections)],
         accounts=accounts,
     )
     # One exchange each, one after the other as the sign-ins: now everybody has tokens.
@@ -147,6 +140,7 @@ async def _prepare(
         request = user.request()
         assert request is not None  # noqa: S101 - there is exactly one
         user.check(*await connection.ask(request))
+        connection.close()
     return bench
 
 

@@ -12,6 +12,8 @@ _END_OF_HEAD = b"\r\n\r\n"
 class Connection(asyncio.Protocol):
     """A connection to a server that says the length of every answer."""
 
+    _transport: asyncio.Transport
+
     def __init__(self) -> None:
         self._received = bytearray()
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
@@ -20,13 +22,9 @@ class Connection(asyncio.Protocol):
     async def open(cls, port: int) -> "Connection":
         """Connect to a port of this machine."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(cls, "127.0.0.1", port)
+        transport, connection = await loop.create_connection(cls, "127.0.0.1", port)
+        connection._transport = transport
         return connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out (asyncio)."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives no other to TCP
-        self._transport = transport
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Send a request; return the answer's status and body. Raises ConnectionError."""

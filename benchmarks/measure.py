@@ -13,7 +13,7 @@ from benchmarks.processes import Server, cpu_seconds
 from benchmarks.users import User, WrongAnswer
 
 _WARM_UP_SECONDS = 0.5
-_PROGRESS_SECONDS = 0.5
+_PROGRESS_SECONDS = 1.0
 _FAULTS_TOLD = 5
 
 
@@ -35,14 +35,12 @@ class _Sample:
     faults: list[str] = field(default_factory=list)
 
 
-async def measure(
-    name: str,
-    users: Sequence[User],
-    connections: Sequence[Connection],
-    server: Server,
-    seconds: float,
-) -> Figures:
-    """Let the users ask for `seconds`, after a warm-up whose answers are checked but not timed."""
+async def measure(name: str, users: Sequence[User], server: Server, seconds: float) -> Figures:
+    """Let the users ask for `seconds`, after a warm-up whose answers are checked but not timed.
+
+    Each has a new connection: the server has closed those that were idle for some seconds.
+    """
+    connections = [await Connection.open(server.port) for _ in users]
     warm_up, sample = _Sample(), _Sample()
     await _drive(users, connections, _WARM_UP_SECONDS, warm_up)
     before = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
@@ -52,9 +50,11 @@ async def measure(
     took = time.perf_counter() - began
     after = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
     progress.cancel()
+    for connection in connections:
+        connection.close()
     faults = warm_up.faults + sample.faults
     for fault in faults[:_FAULTS_TOLD]:
-        print(f"\r{name}: {fault}", file=sys.stderr)
+        print(f"{name}: {fault}", file=sys.stderr)
     answers = len(sample.seconds)
     ordered = sorted(sample.seconds) or [math.nan]
     return Figures(
@@ -109,4 +109,6 @@ async def _tell(name: str, began: float, sample: _Sample) -> None:
         await asyncio.sleep(_PROGRESS_SECONDS)
         passed = time.perf_counter() - began
         line = f"{name}: {passed:.0f} s, {len(sample.seconds) / passed:,.0f}/s"
-        print(f"\r{line:<40}", end="", file=sys.stderr, flush=True)
+        # One line that is written anew; in a log, line after line.
+        form = f"\r{line:<40}\r" if sys.stderr.isatty() else f"{line}\n"
+        print(form, end="", file=sys.stderr, flush=True)

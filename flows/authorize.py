@@ -7,12 +7,12 @@ client.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
 from flows import id_token_hint
-from flows.claims import CLAIMS, OFFLINE_ACCESS, OPENID, SCOPES
+from flows.claims import CLAIMS, OFFLINE_ACCESS, OPENID, SCOPE_SYNTAX, SCOPES
 from flows.clients import Client
 from flows.errors import (
     InvalidRequest,
@@ -42,9 +42,21 @@ AMR = "otp sms"
 PROMPTS = ("none", "login", "consent", "create", "select_account")
 DISPLAYS = ("page", "popup", "touch", "wap")
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")  # RFC 6749 A.4
 _MAX_STATE = 4096
 _MOST_DIGITS = 10
+_CLAIMS_ASKED = frozenset({claim.name for claim in CLAIMS} | {"sub", "acr", "auth_time"})
+
+# A claim's value as far as one can be asked for. The store takes neither larger integers nor any
+# depth of nesting.
+_Value = str | bool | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] | float | None
+
+
+class _Asked(TypedDict, total=False):
+    """What the `claims` parameter says about one claim; more than this is ignored (5.5.1)."""
+
+    essential: bool
+    value: _Value
+    values: list[_Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ def _response_mode(draft: _Draft) -> None:
 
 def _scope(draft: _Draft) -> None:
     scope = draft.parameters.require("scope")
-    if not _SCOPE.fullmatch(scope):
+    if not SCOPE_SYNTAX.fullmatch(scope):
         raise InvalidScope("scope is malformed")
     asked = tuple(dict.fromkeys(scope.split(" ")))
     if OPENID not in asked:
@@ -174,22 +186,17 @@ def _claims(draft: _Draft) -> None:
         return
     try:
         claims = msgspec.json.decode(text, type=dict[str, Any])
-        members = {
-            name: msgspec.convert(claims[name], dict[str, dict[str, Any] | None])
+        kept = {
+            name: {
+                claim: msgspec.convert(entry, _Asked | None)
+                for claim, entry in msgspec.convert(claims[name], dict[str, Any]).items()
+                if claim in _CLAIMS_ASKED
+            }
             for name in ("userinfo", "id_token")
             if claims.get(name) is not None
         }
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest("claims is not the JSON object that it should be") from error
-    for asked in members.values():
-        for entry in asked.values():
-            if entry is not None and not isinstance(entry.get("values", []), list):
-                raise InvalidRequest("claims: values must be an array")
-    known = {claim.name for claim in CLAIMS} | {"sub", "acr", "auth_time"}
-    kept = {
-        name: {claim: entry for claim, entry in asked.items() if claim in known}
-        for name, asked in members.items()
-    }
     draft.claims = {name: asked for name, asked in kept.items() if asked} or None
 
 

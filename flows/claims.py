@@ -1,5 +1,6 @@
 """The claims about a customer: one row each, for userinfo, ID tokens, discovery and validation."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("email_verified", "email", _kept("email_verified")),
     Claim("address", "address", _kept("address")),
 )
+
+SCOPE_SYNTAX = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*")
+"""RFC 6749 A.4: names with one space between each two."""
 
 OPENID = "openid"
 OFFLINE_ACCESS = "offline_access"

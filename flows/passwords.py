@@ -1,11 +1,11 @@
 """Argon2id, for client secrets that people chose or other systems brought.
 
-It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded
-length; a success is remembered under the secret's SHA-256 for as long as the process lives.
+It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded length; a
+success is remembered under the secret's SHA-256 for as long as the process lives. Requests that bring
+the same secret at the same time wait for one hash.
 """
 
 import asyncio
-from functools import partial
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -23,7 +23,7 @@ class PasswordHasher:
     def __init__(self) -> None:
         self._argon2 = Argon2()
         self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._running: dict[tuple[str, bytes], asyncio.Task[bool]] = {}
         self._verified: dict[tuple[str, bytes], None] = {}
 
     async def hash(self, secret: str) -> str:
@@ -36,21 +36,26 @@ class PasswordHasher:
 
         Raises TemporarilyUnavailable when too many wait for their turn.
         """
-        remembered = (encoded, sha256(secret))
-        if remembered in self._verified:
+        question = (encoded, sha256(secret))
+        if question in self._verified:
             return True
-        if self._waiting >= _QUEUE:
-            raise TemporarilyUnavailable(retry_after=1, detail="argon2 queue is full")
-        self._waiting += 1
+        if question not in self._running:
+            if len(self._running) >= _QUEUE:
+                raise TemporarilyUnavailable(retry_after=1, detail="argon2 queue is full")
+            self._running[question] = asyncio.create_task(self._answer(question, secret))
+        # Shielded: others may wait for it when this request is gone.
+        return await asyncio.shield(self._running[question])
+
+    async def _answer(self, question: tuple[str, bytes], secret: str) -> bool:
         try:
             async with self._turn:
-                verified = await asyncio.to_thread(partial(self._verify, encoded, secret))
+                verified = await asyncio.to_thread(self._verify, question[0], secret)
         finally:
-            self._waiting -= 1
+            del self._running[question]
         if verified:
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
-            self._verified[remembered] = None
+            self._verified[question] = None
         return verified
 
     def _verify(self, encoded: str, secret: str) -> bool:

@@ -4,17 +4,32 @@ import phonenumbers
 
 HOME_REGION = "RU"
 _MAX_LENGTH = 40
+# Whose owner pays for a message, or who is no single customer.
+_REFUSED = frozenset(
+    {
+        phonenumbers.PhoneNumberType.PREMIUM_RATE,
+        phonenumbers.PhoneNumberType.SHARED_COST,
+        phonenumbers.PhoneNumberType.TOLL_FREE,
+        phonenumbers.PhoneNumberType.UAN,
+        phonenumbers.PhoneNumberType.VOICEMAIL,
+    }
+)
 
 
 def normalise(text: str) -> str | None:
     """A phone number as E.164, or None where it is none; without a country it is a Russian one."""
-    if len(text) > _MAX_LENGTH:
+    # The library would read letters as the digits of their keys, and parameters of a tel: URI.
+    if len(text) > _MAX_LENGTH or any(character.isalpha() for character in text):
         return None
     try:
         number = phonenumbers.parse(text, HOME_REGION)
     except phonenumbers.NumberParseException:
         return None
-    if number.extension or not phonenumbers.is_possible_number(number):
+    # A number that lacks its area is "possible" too, in its own town.
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if number.extension or reason != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    if phonenumbers.number_type(number) in _REFUSED:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

@@ -3,12 +3,19 @@
 A module of its own, because every worker process imports again what the parent was started from.
 """
 
+import sys
+
+_INTERRUPTED = 128 + 2  # as a shell reports SIGINT
+
 
 def main() -> None:
     """Run the command line on `sys.argv`, and exit."""
-    from idp import cli  # noqa: PLC0415  see above
+    try:
+        from idp import cli  # noqa: PLC0415  see above
 
-    cli.main()
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

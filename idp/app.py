@@ -42,6 +42,8 @@ def build(settings: Settings) -> Starlette:
         exception_handlers={HTTPException: http_exception},
         lifespan=_lifespan,
     )
+    # A redirect to the same path less a slash would repeat a POST, and trust the Host header.
+    application.router.redirect_slashes = False
     application.state.settings = settings
     application.state.endpoints = metadata(endpoints)
     application.state.styles = styles(endpoints)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from flows.errors import InvalidClient, MissingToken, OAuthError, PageError
@@ -44,6 +44,9 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
             return http.json({"error": error.key}, status=error.status)
         except StoreError as error:
             return _store_failed(request, error, style)
+        except ClientDisconnect:
+            note(request, error="client_disconnected")
+            return Response(status_code=400)
         except Exception:  # noqa: BLE001 - whatever it is, the customer gets an answer
             _log.exception("internal_error", reference=request.state.reference)
             note(request, error="internal")

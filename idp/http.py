@@ -18,8 +18,7 @@ from flows.requests import AuthorizationResponse
 from idp import cookies
 from idp.pages import Brand, Pages
 
-_BODY_LIMIT = 64 * 1024
-_QUERY_LIMIT = 16 * 1024
+_SIZE_LIMIT = 16 * 1024
 _PARAMETER_LIMIT = 100
 FORM = "application/x-www-form-urlencoded"
 
@@ -47,7 +46,7 @@ def site(request: Request) -> Site:
 def query(request: Request) -> Parameters:
     """The query's parameters. Raises InvalidRequest."""
     data: bytes = request.scope["query_string"]
-    if len(data) > _QUERY_LIMIT:
+    if len(data) > _SIZE_LIMIT:
         raise TooLarge("the query is too long")
     return Parameters.of(_pairs(data))
 
@@ -57,7 +56,7 @@ async def form(request: Request) -> Parameters:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
-        if len(data) > _BODY_LIMIT:
+        if len(data) > _SIZE_LIMIT:
             raise TooLarge("the body is too large")
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != FORM:

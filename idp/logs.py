@@ -53,6 +53,8 @@ def configure(log_format: Literal["json", "console"]) -> None:
     # At INFO, libraries tell each request and each connection that they make.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.INFO)
+    # It warns twenty times a second while the store is away, of which we tell once.
+    logging.getLogger("asynctnt").setLevel(logging.ERROR)
 
 
 def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,5 +1,6 @@
 """The endpoint table: routing, CORS, the style of errors and discovery all come from it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,10 @@ def routes(endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, []).append(endpoint)
     for path, rows in by_path.items():
-        made.append(Route(path, _handler(rows), methods=_methods(rows)))
+        route = Route(path, _handler(rows), methods=_methods(rows))
+        # Starlette's `$` would let a path end with a line feed too.
+        route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
+        made.append(route)
     made.append(Mount("/static", _Static(directory=STATIC)))
     return made
 

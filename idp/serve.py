@@ -130,6 +130,7 @@ class _Server:
         self._supervisor = Supervisor(
             WorkerConfig(settings, waiting, APPLICATION),
             listener,
+            self._gate,
             hangup_ends=settings.development,
         )
 

@@ -1,7 +1,12 @@
 """The parent's side of the workers: uvicorn's supervisor, with an end that is bounded in time."""
 
+import contextlib
+import signal
 import socket
 import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 
 import structlog
 from uvicorn.config import STARTUP_FAILURE
@@ -26,16 +31,37 @@ class Supervisor(Multiprocess):
         self,
         config: WorkerConfig,
         listener: socket.socket,
+        gate: Connection,
         *,
         hangup_ends: bool,
     ) -> None:
         super().__init__(config, [listener])
+        self._gate = gate
         self._hangup_ends = hangup_ends
 
     @property
     def startup_failed(self) -> bool:
         """Whether a worker found that it cannot start, after which no other is tried."""
         return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
+
+    def init_processes(self) -> None:
+        """Start the workers."""
+        with _deaf_children():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that died or hang."""
+        for process in self.processes:
+            # The worker's end of its pipe: while we hold it, a death during a question looks like
+            # silence, for which uvicorn waits 5 seconds.
+            process.child_conn.close()
+        with _deaf_children():
+            super().keep_subprocess_alive()
+
+    def restart_all(self) -> None:
+        """Replace all workers, one by one."""
+        with _deaf_children():
+            super().restart_all()
 
     def handle_hup(self) -> None:
         """Act on SIGHUP: the order of a service's operator, or a terminal that was closed."""
@@ -50,7 +76,11 @@ class Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
         for process in self.processes:
-            process.terminate()
+            if self._gate.closed:
+                process.terminate()
+            else:
+                # It serves nothing yet, and would drain only when the gate opens.
+                process.kill()
 
     def join_all(self) -> None:
         """Wait for the end of every worker; kill those that drain for too long."""
@@ -61,3 +91,16 @@ class Supervisor(Multiprocess):
                 _log.warning("worker_killed", pid=process.pid)
                 process.kill()
                 process.process.join()
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    # Control-C reaches every process of a terminal, but the parent acts on it for all. Its mask is
+    # inherited; the signal itself is not lost, since the parent's other threads take it.
+    # Where it is not yet running, multiprocessing starts this process, and unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -17,12 +17,12 @@ import uvicorn
 
 from conf.model import Settings
 from idp import logs
+from idp.connections import BoundedProtocol
 from storage.child import answers
 
 DRAIN_SECONDS = 10
 _WATCH_SECONDS = 0.5
 _STORE_POLL_SECONDS = 0.05
-_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerConfig(uvicorn.Config):
@@ -46,7 +46,7 @@ class WorkerConfig(uvicorn.Config):
             ssl_keyfile=listen.tls_key,
             workers=settings.workers,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -79,12 +79,11 @@ class WorkerConfig(uvicorn.Config):
 
 @contextlib.contextmanager
 def _ending_at_once() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDING}
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def end_with(parent: int) -> None:

@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asynctnt
-from asynctnt.exceptions import (
-    ErrorCode,
-    TarantoolDatabaseError,
-    TarantoolError,
-    TarantoolNotConnectedError,
-)
+from asynctnt.exceptions import ErrorCode, TarantoolDatabaseError, TarantoolError
 
 from storage.errors import StoreBug, StoreError, Unavailable, Uncertain
 
@@ -96,6 +91,7 @@ class Connection:
         uncertain = False
         while True:
             remaining = deadline - time.monotonic()
+            sent = self._connection.is_connected
             try:
                 response = await self._connection.call(
                     f"{CONTRACT}.{procedure}", [arguments], timeout=max(remaining, 0.001)
@@ -104,10 +100,8 @@ class Connection:
                 if error.code not in _REFUSALS:
                     raise StoreBug(f"{procedure}: {error.message}") from error
                 failure: Exception = error
-            except TarantoolNotConnectedError as error:
-                failure = error
             except (TimeoutError, TarantoolError, OSError) as error:
-                uncertain = True
+                uncertain = uncertain or sent
                 failure = error
             else:
                 return response.body[0]

@@ -1,6 +1,7 @@
 """`refresh_token` (RFC 6749 6), with rotation (RFC 9700 4.14.2)."""
 
 from flows import refresh_tokens
+from flows.claims import SCOPE_SYNTAX
 from flows.clients import Client
 from flows.errors import InvalidGrant, InvalidScope
 from flows.grants.grant import Authorized, Grant
@@ -14,6 +15,8 @@ from storage.outcomes import Mismatch, Rotated
 async def _authorize(provider: Provider, client: Client, parameters: Parameters) -> Authorized:
     presented = parameters.require("refresh_token")
     scope = parameters.get("scope")
+    if scope is not None and not SCOPE_SYNTAX.fullmatch(scope):
+        raise InvalidScope("scope is malformed")
     secret = provider.keys.secret("refresh")
     grant_id = refresh_tokens.grant_of(secret, presented)
     if grant_id is None:
@@ -33,7 +36,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
         raise InvalidScope("the scope exceeds what was granted")
     if not isinstance(rotated, Rotated):
         raise InvalidGrant("the refresh token is not valid", detail=repr(rotated))
-    return Authorized(rotated, " ".join(scope.split()) if scope else rotated.scope, successor)
+    return Authorized(rotated, scope or rotated.scope, successor)
 
 
 REFRESH_TOKEN_GRANT = Grant(REFRESH_TOKEN, frozenset({"refresh_token", "scope"}), _authorize)

@@ -160,8 +160,8 @@ async def profile_page(request: Request) -> Response:
 async def profile_submit(request: Request) -> Response:
     """The first time: make the profile, and sign in."""
     interaction_id, parameters = await _submitted(request)
-    given_name = " ".join((parameters.get("given_name") or "").split())
-    family_name = " ".join((parameters.get("family_name") or "").split())
+    given_name = _name(parameters.get("given_name"))
+    family_name = _name(parameters.get("family_name"))
     errors = login.profile_errors(
         given_name, family_name, terms_accepted=parameters.get("terms") is not None
     )
@@ -185,6 +185,12 @@ async def cancel(request: Request) -> Response:
     interaction_id, _ = await _submitted(request)
     step = await login.cancel(http.site(request).provider, interaction_id, http.browser(request))
     return proceed(request, step, http.locale(request))
+
+
+def _name(text: str | None) -> str:
+    # Controls would reverse or hide what stands beside the name wherever it is shown.
+    shown = (it for it in text or "" if it.isprintable() or it.isspace())
+    return " ".join("".join(shown).split())
 
 
 async def _journey(request: Request) -> Journey | Begun | Finished:

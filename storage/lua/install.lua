@@ -31,6 +31,14 @@ local function user(name, password)
     end
 end
 
+-- The role `public`, which everybody has, may run any Lua through SQL's function LUA().
+local function take_back_common_rights()
+    for _, name in ipairs({ 'guest', 'idp' }) do
+        box.schema.user.revoke(name, 'execute', 'role', 'public', { if_exists = true })
+    end
+    box.schema.user.revoke('guest', 'session,usage', 'universe', nil, { if_exists = true })
+end
+
 local function register(name)
     local full = CONTRACT .. '.' .. name
     -- setuid: the caller needs no right on any space.
@@ -44,6 +52,7 @@ function M.all(options)
     user('idp', options.server_password)
     user('owner', options.owner_password)
     box.schema.user.grant('owner', 'super', nil, nil, { if_not_exists = true })
+    take_back_common_rights()
 
     local procedures = {}
     for _, module in ipairs(API) do

@@ -9,7 +9,7 @@ local M = {}
 
 local wrote = false -- whether the transaction at hand changed a row
 local issued = 0 -- tickets given to writing transactions, in the order of the log
-local logged = 0 -- the last ticket known to be in the log
+local decided = 0 -- the last ticket that the log has taken or refused
 local failures = 0 -- how often the log has failed
 local settled = fiber.cond()
 
@@ -28,9 +28,8 @@ local function commit_write()
     issued = issued + 1
     local ticket = issued
     local ok, reason = pcall(box.commit)
-    if ok then
-        logged = math.max(logged, ticket)
-    else
+    decided = math.max(decided, ticket)
+    if not ok then
         failures = failures + 1
     end
     settled:broadcast()
@@ -43,11 +42,11 @@ end
 local function wait_for_what_was_seen()
     local seen, failures_before = issued, failures
     box.commit()
-    while logged < seen do
+    while decided < seen do
         settled:wait()
-        if failures ~= failures_before then
-            box.error({ code = box.error.WAL_IO, reason = 'a write that this answer saw was taken back' })
-        end
+    end
+    if failures ~= failures_before then
+        box.error({ code = box.error.WAL_IO, reason = 'a write that this answer saw was taken back' })
     end
 end
 

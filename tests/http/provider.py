@@ -71,14 +71,10 @@ class Running:
             base_url=self.issuer, timeout=20, trust_env=False, verify=self.tls, **options
         )
 
-    def at_once(self, requests: int) -> httpx2.AsyncClient:
-        """An HTTP client for so many requests at once."""
+    def async_client(self) -> httpx2.AsyncClient:
+        """The same for many requests at once."""
         return httpx2.AsyncClient(
-            base_url=self.issuer,
-            timeout=20,
-            trust_env=False,
-            verify=self.tls,
-            limits=httpx2.Limits(max_connections=requests),
+            base_url=self.issuer, timeout=20, trust_env=False, verify=self.tls
         )
 
     def userinfo(self, access_token: str) -> httpx2.Response:

@@ -111,6 +111,11 @@ class Server:
         eventually(self.ready, f"the server is ready; it said: {self.output}", START_SECONDS)
         self.family()
 
+    def interrupt(self) -> int:
+        """Press Control-C, which reaches every process, and return the exit code."""
+        os.killpg(self.pid, signal.SIGINT)
+        return self.process.wait(STOP_SECONDS)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)

@@ -32,7 +32,7 @@ def server(directory: Path, ports: list[int]) -> Iterator[Server]:
         yield server
 
 
-def test_the_table_says_where_everything_is(
+def test_the_table_says_where_everything_is_and_how_to_stop_it(
     server: Server, directory: Path, ports: list[int]
 ) -> None:
     for place in (
@@ -45,11 +45,9 @@ def test_the_table_says_where_everything_is(
         assert place in server.output
     with socket.create_connection(("localhost", ports[1])):
         pass
-
-
-def test_control_c_ends_everything_with_exit_code_0(server: Server) -> None:
-    assert server.stop(signal.SIGINT) == 0
+    assert server.interrupt() == 0
     eventually(lambda: not server.remains(), "nothing runs any more", 1)
+    assert "Traceback" not in server.output
 
 
 def test_a_closed_terminal_ends_everything(server: Server) -> None:
@@ -83,23 +81,22 @@ def test_a_busy_demo_port_is_told(directory: Path, ports: list[int]) -> None:
     )
 
 
-def test_a_lost_key_encryption_key_is_told(server: Server, directory: Path) -> None:
-    server.stop()
-    (directory / "var" / "key-encryption-key").unlink()
-    code, said = command("dev", "--directory", str(directory / "var"))
-    assert code == 1
-    assert said == (
-        f"idp: the key-encryption key {directory}/var/key-encryption-key is missing, but "
-        f"{directory}/var/store holds what it sealed: put the key back, or remove "
-        f"{directory}/var to begin anew\n"
-    )
-
-
-def test_a_second_start_finds_the_keys_of_the_first(
+def test_a_second_start_needs_and_finds_the_keys_of_the_first(
     server: Server, directory: Path, ports: list[int]
 ) -> None:
-    keys = server.get("/jwks")
-    assert keys[0] == http.client.OK
+    jwks = server.get("/jwks")
+    assert jwks[0] == http.client.OK
     assert server.stop() == 0
+
+    key = directory / "var" / "key-encryption-key"
+    key.rename(directory / "elsewhere")
+    code, said = command(*arguments(directory, ports))
+    assert code == 1
+    assert said == (
+        f"idp: the key-encryption key {key} is missing, but {directory}/var/store holds what it "
+        f"sealed: put the key back, or remove {directory}/var to begin anew\n"
+    )
+
+    (directory / "elsewhere").rename(key)
     with running(directory, ports[0], *arguments(directory, ports), "--no-demo") as again:
-        assert again.get("/jwks") == keys
+        assert again.get("/jwks") == jwks

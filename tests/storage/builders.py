@@ -308,30 +308,6 @@ async def is_alive(store: Store, grant_id: str, now: int = NOW) -> bool:
     return isinstance(answer, o.Active)
 
 
-async def open_grant(
-    store: Store,
-    *,
-    phone: str | None = None,
-    now: int = NOW,
-    lifetimes: Lifetimes = LIFETIMES,
-    offline: bool = False,
-    current_sid: str | None = None,
-) -> Grant:
-    phone = phone or new_phone()
-    sign_in = new_sign_in(lifetimes=lifetimes, current_sid=current_sid)
-    journey = PhoneGrant(sign_in=sign_in, offline=offline)
-    await journey.start(store, new_challenge(phone), now)
-    answer = await journey.enter(store, RIGHT, now)
-    assert isinstance(answer, o.Redeemed)
-    return Grant(
-        phone=phone,
-        sub=answer.sub,
-        sid=answer.sid,
-        grant_id=answer.grant_id,
-        token=journey.token,
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Code:
     """An authorization code and what is presented with it."""
@@ -362,6 +338,28 @@ class Code:
             lifetimes=lifetimes,
             now=now,
         )
+
+
+async def open_grant(
+    store: Store,
+    *,
+    phone: str | None = None,
+    now: int = NOW,
+    lifetimes: Lifetimes = LIFETIMES,
+    offline: bool = False,
+) -> Grant:
+    """Sign in on the pages, by registering unless `phone` is known, and redeem the code."""
+    phone = phone or new_phone()
+    login = Login(request=new_request(offline=offline), sign_in=new_sign_in(lifetimes=lifetimes))
+    answer: object = await login.prove(store, phone, now)
+    if answer == o.Unregistered():
+        answer = await login.register(store, now)
+    assert isinstance(answer, o.SignedIn)
+    code = Code(grant_id=login.sign_in.grant_id, code=login.code)
+    assert isinstance(await code.redeem(store, now=now, lifetimes=lifetimes), o.Redeemed)
+    return Grant(
+        phone=phone, sub=answer.sub, sid=answer.sid, grant_id=code.grant_id, token=code.token
+    )
 
 
 async def issue(

@@ -1,10 +1,5 @@
 """Rows of signing keys and server secrets: whoever comes first decides, and all see the same."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import pytest
-
 from storage.records import ServerSecretRow, SigningKeyRow
 from storage.store import Store
 from tests.storage.builders import MANY, NOW, at_once, new

@@ -1,4 +1,4 @@
-"""One-time codes, on the pages and by the phone grant: counted tries, resending, limits, test numbers."""
+"""One-time codes on the pages and by the phone grant: tries, resending, limits, test numbers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -317,9 +317,7 @@ async def test_a_send_that_one_limit_refuses_counts_against_none(
     phone, address = new_phone(), new("address")
     narrow, wide = KeyedLimit(f"send:{phone}", 1, 600), KeyedLimit(address, 2, 600)
     for _ in range(3):
-        await (await new_journey()).start(
-            store, new_challenge(phone, send_limits=(narrow, wide))
-        )
+        await (await new_journey()).start(store, new_challenge(phone, send_limits=(narrow, wide)))
 
     other = new_challenge(new_phone(), send_limits=(wide,))
 

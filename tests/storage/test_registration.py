@@ -110,6 +110,54 @@ async def test_many_first_sign_ins_by_the_phone_grant_make_one_customer(
     assert await owner.count("customer") == customers + 1
 
 
+async def customer_of_the_phone_grant(store: Store) -> tuple[str, str]:
+    """Somebody who has not been to the pages yet: phone and sub."""
+    phone, journey = new_phone(), PhoneGrant()
+    await journey.start(store, new_challenge(phone))
+    await journey.enter(store, RIGHT)
+    return phone, journey.new_sub
+
+
+async def test_a_customer_of_the_phone_grant_registers_at_the_first_page(
+    store: Store, owner: Owner
+) -> None:
+    phone, sub = await customer_of_the_phone_grant(store)
+    login = await proven(store, phone)
+
+    answer = await login.register(store)
+
+    assert answer == o.SignedIn(sub, login.sign_in.new_sid, login.request)
+    found = await store.customer_read(sub)
+    assert isinstance(found, o.FoundCustomer)
+    assert found.customer.given_name == "Анна"
+    assert isinstance(await Login().prove(store, phone), o.SignedIn)
+
+
+async def test_many_first_pages_register_a_customer_of_the_phone_grant_once(
+    store: Store, owner: Owner
+) -> None:
+    phone, sub = await customer_of_the_phone_grant(store)
+    logins = await at_once(proven(store, phone) for _ in range(MANY))
+    profile = "return box.space.customer:get(...):tomap({ names_only = true })"
+
+    first = await logins[0].register(store, NOW + 1)
+    complete = await owner.eval(profile, sub)
+    others = await at_once(login.register(store, NOW + 2) for login in logins[1:])
+
+    assert {answer.sub for answer in [first, *others] if isinstance(answer, o.SignedIn)} == {sub}
+    assert complete["terms_accepted_at"] == NOW + 1
+    assert await owner.eval(profile, sub) == complete | {"last_sign_in": NOW + 2}
+
+
+async def test_a_required_customer_of_the_phone_grant_registers_at_the_first_page(
+    store: Store,
+) -> None:
+    phone, sub = await customer_of_the_phone_grant(store)
+    login = await proven(store, phone, required_sub=sub)
+
+    assert isinstance(await login.register(store), o.SignedIn)
+
+
 async def test_the_steps_again_have_the_same_answers(store: Store, owner: Owner) -> None:
     login = await proven(store, new_phone())
 

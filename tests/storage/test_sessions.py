@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace as changed
 
 from storage import outcomes as o
 from storage.store import Store
@@ -11,14 +10,16 @@ from tests.storage.builders import (
     LIFETIMES,
     MANY,
     NOW,
+    RIGHT,
     Code,
-    Grant,
     Login,
     Owner,
+    PhoneGrant,
     at_once,
     is_alive,
     issue,
     issue_code,
+    new_challenge,
     new_phone,
     new_sign_in,
     open_grant,
@@ -125,8 +126,9 @@ async def test_a_session_in_use_is_not_written_at_each_request(store: Store, own
 
 async def test_an_ended_session_ends_all_its_grants_but_offline_access(store: Store) -> None:
     session = await open_grant(store)
-    online, offline = await issue_code(store, session), await issue_code(
-        store, session, offline=True
+    online, offline = (
+        await issue_code(store, session),
+        await issue_code(store, session, offline=True),
     )
     await at_once(code.redeem(store) for code in (online, offline))
 
@@ -168,9 +170,11 @@ async def test_a_logout_racing_with_single_sign_on_leaves_no_live_code(store: St
 
 async def test_a_sign_in_by_the_phone_grant_goes_on_with_its_session(store: Store) -> None:
     first = await open_grant(store)
+    journey = PhoneGrant(sign_in=new_sign_in(current_sid=first.sid))
+    await journey.start(store, new_challenge(first.phone))
 
-    second = await open_grant(store, phone=first.phone, current_sid=first.sid)
+    second = await journey.enter(store, RIGHT)
 
+    assert isinstance(second, o.Redeemed)
     assert second.sid == first.sid
     assert await first.alive(store)
-    assert await second.alive(store)

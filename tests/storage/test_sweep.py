@@ -90,12 +90,13 @@ async def test_a_code_that_nobody_redeemed_takes_its_grant_along(
     fresh_store: Store, fresh_owner: Owner
 ) -> None:
     session = await open_grant(fresh_store)
+    codes, grants = await fresh_owner.count("code"), await fresh_owner.count("grant")
     await issue_code(fresh_store, session)
 
     await fresh_store.sweep(limit=EVERYTHING, now=NOW + LIFETIMES.code)
 
-    assert await fresh_owner.count("code") == 0
-    assert await fresh_owner.count("grant") == 1
+    assert await fresh_owner.count("code") == codes
+    assert await fresh_owner.count("grant") == grants
 
 
 async def test_a_spent_code_is_remembered_for_an_hour(fresh_store: Store) -> None:

@@ -34,9 +34,7 @@ async def revoke_access(
 
 
 async def revoke_refresh(store: Store, grant: Grant, client_id: str = CLIENT) -> o.TokenRevoke:
-    return await store.refresh_token_revoke(
-        grant_id=grant.grant_id, client_id=client_id, now=NOW
-    )
+    return await store.refresh_token_revoke(grant_id=grant.grant_id, client_id=client_id, now=NOW)
 
 
 async def test_an_access_token_in_use_brings_the_customer(store: Store) -> None:

@@ -55,7 +55,7 @@ function M.interaction_otp_verify(args)
     if customer ~= nil and customer.terms_accepted_at > 0 then
         return interactions.sign_in(interaction, customer, args.now, args)
     end
-    refusal = interactions.other_customer(interaction, nil)
+    refusal = interactions.other_customer(interaction, customer ~= nil and customer.sub or nil)
     if refusal ~= nil then
         return refusal
     end

@@ -1,0 +1,198 @@
+import time
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.http.provider import (
+    Browser,
+    RelyingParty,
+    Running,
+    hidden_fields,
+    new_phone,
+    parameters_of,
+)
+
+HOME = "http://localhost:8001/"
+
+
+@pytest.fixture
+def tokens(browser: Browser, party: RelyingParty) -> dict[str, Any]:
+    return browser.tokens(party, new_phone())
+
+
+def logout(browser: Browser, **parameters: str) -> httpx2.Response:
+    return browser.http.get("/logout", params=parameters)
+
+
+def confirm(browser: Browser, page: httpx2.Response) -> httpx2.Response:
+    assert page.status_code == 200
+    return browser.http.post("/logout/confirm", data=hidden_fields(page.text))
+
+
+def is_signed_in(browser: Browser, party: RelyingParty) -> bool:
+    return "code" in parameters_of(browser.authorize(party, prompt="none"))
+
+
+# With an ID token
+
+
+def test_a_hint_ends_the_session_and_leads_back_with_the_state(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    answer = logout(
+        browser,
+        id_token_hint=tokens["id_token"],
+        post_logout_redirect_uri=HOME,
+        state="a b&c",
+    )
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"{HOME}?state=a+b%26c"
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith('session="";')
+    assert "Max-Age=0" in cookie
+    assert not is_signed_in(browser, party)
+
+
+def test_the_session_ends_for_whoever_kept_its_cookie(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    kept = browser.http.cookies["session"]
+    logout(browser, id_token_hint=tokens["id_token"])
+    browser.http.cookies.set("session", kept)
+    assert not is_signed_in(browser, party)
+
+
+def test_one_channels_logout_signs_out_of_all(
+    provider: Running, browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    other = RelyingParty(provider, "demo-rs256", scope="openid")
+    others = browser.tokens(other, "")
+    logout(browser, id_token_hint=others["id_token"])
+    assert provider.userinfo(tokens["access_token"]).status_code == 401
+    assert party.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_without_an_address_it_ends_on_a_page(browser: Browser, tokens: dict[str, Any]) -> None:
+    page = logout(browser, id_token_hint=tokens["id_token"], state="x", ui_locales="ru")
+    assert page.status_code == 200
+    assert '<html lang="ru">' in page.text
+    assert "location" not in page.headers
+
+
+def test_a_hint_is_good_by_post_and_without_a_cookie(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    # SameSite=Lax: a cross-site POST comes without the cookie.
+    with browser.provider.client() as cross_site:
+        answer = cross_site.post(
+            "/logout", data={"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": HOME}
+        )
+    assert (answer.status_code, answer.headers["location"]) == (303, HOME)
+    assert not is_signed_in(browser, party)
+
+
+def test_a_second_logout_is_as_good_as_the_first(
+    browser: Browser, tokens: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        answer = logout(
+            browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME
+        )
+        assert (answer.status_code, answer.headers["location"]) == (303, HOME)
+
+
+def test_an_expired_hint_is_as_good_as_any(hasty: Running) -> None:
+    party, browser = RelyingParty(hasty), Browser(hasty)
+    tokens = browser.tokens(party, new_phone())
+    time.sleep(1.1)
+    answer = logout(browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME)
+    assert answer.status_code == 303
+    assert not is_signed_in(browser, party)
+    browser.http.close()
+
+
+# Without, the customer is asked
+
+
+def test_without_a_hint_nothing_ends_before_the_customer_says_so(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    page = logout(browser)
+    assert is_signed_in(browser, party)
+    assert confirm(browser, page).status_code == 200
+    assert not is_signed_in(browser, party)
+
+
+def test_a_confirmed_logout_leads_back_to_the_client_that_asked(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    page = logout(browser, client_id="demo", post_logout_redirect_uri=HOME, state="s")
+    answer = confirm(browser, page)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{HOME}?state=s")
+    assert not is_signed_in(browser, party)
+
+
+def test_nobody_else_confirms(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    with browser.provider.client() as elsewhere:
+        others = hidden_fields(elsewhere.get("/logout").text)["csrf"]
+    for csrf in ("", "guess", others):
+        refused = browser.http.post("/logout/confirm", data={"csrf": csrf})
+        assert refused.status_code == 403
+    assert is_signed_in(browser, party)
+
+
+def test_a_hint_of_another_session_is_asked_about(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    other = Browser(browser.provider)
+    others = other.tokens(party, new_phone())
+    page = logout(browser, id_token_hint=others["id_token"], post_logout_redirect_uri=HOME)
+    assert is_signed_in(browser, party)
+    answer = confirm(browser, page)
+    assert (answer.status_code, answer.headers["location"]) == (303, HOME)
+    # What the customer sees and confirms is this browser's session.
+    assert not is_signed_in(browser, party)
+    assert is_signed_in(other, party)
+    other.http.close()
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"post_logout_redirect_uri": "https://evil.example.com/"},
+        {"post_logout_redirect_uri": HOME.rstrip("/")},
+        {"post_logout_redirect_uri": f"{HOME}?x=1"},
+        {"client_id": "demo-rs256"},
+        {"client_id": "nobody"},
+        {"id_token_hint": "nonsense"},
+    ],
+)
+def test_nobody_is_redirected_by_an_unproven_request(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any], changes: dict[str, str]
+) -> None:
+    request = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": HOME}
+    page = logout(browser, **(request | changes))
+    assert page.status_code == 400
+    assert "location" not in page.headers
+    assert is_signed_in(browser, party)
+
+
+def test_an_address_without_a_client_is_nobodys(browser: Browser) -> None:
+    page = logout(browser, post_logout_redirect_uri=HOME)
+    assert page.status_code == 400
+    assert "location" not in page.headers
+
+
+def test_a_repeated_parameter_is_refused(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    hint = tokens["id_token"]
+    page = browser.http.get(f"/logout?id_token_hint={hint}&id_token_hint={hint}")
+    assert page.status_code == 400
+    assert is_signed_in(browser, party)

@@ -1,0 +1,158 @@
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from conf.channels_file import DEMO_CHANNELS, ensure_secret_files
+from idp import cli
+from keys.sealing import create_key_encryption_key, load_key_encryption_key
+from storage.child import PrivateTarantool
+
+SETTINGS = """
+issuer = "https://id.example.com"
+directory = "var"
+key_encryption_key_file = "key"
+store = { memory_bytes = 67108864 }
+messenger = { url = "https://sms.example.com/send" }
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process; gives its exit code, what it printed and what it lamented."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["idp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(exited.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def config(directory: Path) -> Path:
+    create_key_encryption_key(directory / "key")
+    path = directory / "idp.toml"
+    path.write_text(SETTINGS, encoding="utf-8")
+    return path
+
+
+def commands(group: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield (*path, command.name or command.callback.__name__.replace("_", "-"))
+    for below in group.registered_groups:
+        assert below.typer_instance is not None
+        yield from commands(below.typer_instance, (*path, str(below.name)))
+
+
+@pytest.mark.parametrize("path", commands(cli.app), ids=" ".join)
+def test_every_command_explains_itself_with_examples(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, [*path, "--help"])
+    assert result.exit_code == 0
+    _, _, examples = result.output.partition("Examples:\n")
+    lines = examples.strip().splitlines()
+    assert lines
+    assert all(line.strip().startswith(" ".join(["idp", *path])) for line in lines)
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("version")
+    assert code == 0
+    assert out.startswith("idp ")
+    assert json.loads(run("version", "--json")[1]).keys() == {"idp", "python"}
+
+
+def test_check_finds_nothing_wrong(run: Run, config: Path) -> None:
+    assert run("check", "--config", config) == (0, "nothing is wrong\n", "")
+
+
+def test_check_prints_every_fault_of_every_file(run: Run, config: Path, directory: Path) -> None:
+    config.write_text(SETTINGS + 'workers = 0\ncolour = "red"\n', encoding="utf-8")
+    channels = directory / "channels.toml"
+    channels.write_text("[[channels]]\nid = 'X'\n", encoding="utf-8")
+    arguments = ("check", "--config", config, "--channels", channels)
+    code, out, _ = run(*arguments)
+    assert code == 1
+    assert "workers: must be 1..64, a whole number" in out
+    assert "colour: unknown key" in out
+    assert f"{channels}: channels[X].id: must be lower-case letters" in out
+    code, out_json, _ = run(*arguments, "--json")
+    assert code == 1
+    assert json.loads(out_json)["faults"] == out.splitlines()
+
+
+def test_check_judges_the_clients_metadata(run: Run, config: Path, directory: Path) -> None:
+    ensure_secret_files([DEMO_CHANNELS], directory / "var" / "secrets")
+    wrong = directory / "channels.toml"
+    text = DEMO_CHANNELS.read_text(encoding="utf-8")
+    text = text.replace('logo = "logos', f'logo = "{DEMO_CHANNELS.parent}/logos')
+    wrong.write_text(text.replace('"code"]', '"token"]'), encoding="utf-8")
+    code, out, _ = run("check", "--config", config, "--channels", wrong)
+    assert code == 1
+    assert "demo: " in out
+    assert "response_types" in out
+
+
+def test_check_without_a_file_is_a_usage_error(run: Run) -> None:
+    assert run("check")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("check",)])
+def test_a_fault_of_the_settings_is_told_without_a_traceback(
+    arguments: tuple[str, ...], run: Run, config: Path
+) -> None:
+    (config.parent / "key").chmod(0o644)
+    code, out, err = run(*arguments, "--config", config)
+    assert code == 1
+    assert "is open to other users" in out + err
+    assert "Traceback" not in out + err
+
+
+def test_channels_are_applied_while_no_server_runs_and_beside_one(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_secret_files([DEMO_CHANNELS], directory / "var" / "secrets")
+    arguments = ("channels", "apply", DEMO_CHANNELS, "--directory", directory / "var")
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert out.splitlines()[0].startswith("added: demo")
+    server = PrivateTarantool(directory / "var" / "store", 2**26)
+    server.start()
+    try:
+        code, out, _ = run(*arguments, "--json")
+        assert code == 0
+        change = json.loads(out)
+        assert change["unchanged"] == 5
+        assert not change["added"] + change["changed"] + change["removed"]
+        assert server.alive()
+    finally:
+        server.stop()
+
+
+def test_channels_that_cannot_be_are_told_and_change_nothing(run: Run, directory: Path) -> None:
+    code, _, err = run("channels", "apply", DEMO_CHANNELS, "--directory", directory / "var")
+    assert code == 1
+    assert err.count(f"{directory}/var/secrets/demo cannot be read") == 1
+    assert not (directory / "var").exists()
+
+
+def test_an_encryption_key_is_made_once(run: Run, directory: Path) -> None:
+    path = directory / "key"
+    assert run("keys", "create-encryption-key", path) == (0, "", "")
+    key = load_key_encryption_key(path)
+    assert run("keys", "create-encryption-key", path) == (
+        1,
+        "",
+        f"idp: {path} cannot be made: File exists\n",
+    )
+    assert load_key_encryption_key(path) == key

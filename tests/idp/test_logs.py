@@ -1,0 +1,84 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from idp import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("+79991234567", "+79*******67"),
+        ("to +79991234567.", "to +79*******67."),
+        ("+7 (999) 123-45-67", "+79*******67"),
+        ("/otp?phone=%2B79991234567&x=1", "/otp?phone=+79*******67&x=1"),
+        ("tel:79991234567", "tel:79*******67"),
+        ("9991234567", "99******67"),
+        (79991234567, "79*******67"),
+        ({"phones": ["+79991234567"]}, {"phones": ["+79*******67"]}),
+        (("+79991234567", 1), ["+79*******67", 1]),
+        (ValueError("+79991234567"), "ValueError('+79*******67')"),
+        # What is no phone number stays.
+        (1764000000, 1764000000),
+        ("0.12345678901", "0.12345678901"),
+        ("00000000000000000142.snap", "00000000000000000142.snap"),
+        ("2026-11-22T18:04:00.570400Z", "2026-11-22T18:04:00.570400Z"),
+        (None, None),
+        (True, True),
+    ],
+)
+def test_of_a_phone_number_the_first_and_last_two_digits_remain(
+    written: object, kept: object
+) -> None:
+    assert logs.mask_phones(None, "info", {"event": written}) == {"event": kept}
+
+
+def test_production_writes_json_lines_in_one_format(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json")
+    structlog.get_logger("idp").info("code_sent", phone="+79991234567")
+    logging.getLogger("uvicorn.error").warning("from %s", "+79991234567")
+    ours, theirs = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (ours["event"], ours["level"], ours["phone"]) == ("code_sent", "info", "+79*******67")
+    assert (theirs["event"], theirs["level"]) == ("from +79*******67", "warning")
+    assert ours.keys() >= {"timestamp"} <= theirs.keys()
+
+
+def test_phones_are_masked_in_tracebacks_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("+79991234567")
+
+    for log_format in ("json", "console"):
+        logs.configure(log_format)  # type: ignore[arg-type]
+        try:
+            fail()
+        except ValueError:
+            structlog.get_logger().exception("failed")
+            logging.getLogger("uvicorn.error").exception("failed")
+        written = capsys.readouterr().out
+        assert written.count("ValueError: +79*******67") == 2
+        assert "1234567" not in written
+
+
+def test_a_line_never_fails_on_what_it_contains(capsys: pytest.CaptureFixture[str]) -> None:
+    for log_format in ("json", "console"):
+        logs.configure(log_format)  # type: ignore[arg-type]
+        structlog.get_logger().info("odd", value="\udc80", thing=object())
+        assert "odd" in capsys.readouterr().out
+
+
+def test_libraries_do_not_tell_every_request(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json")
+    logging.getLogger("httpx").info("GET https://example.com/?secret=1")
+    assert capsys.readouterr().out == ""
