@@ -1,13 +1,14 @@
 """Applying the channels file to the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from conf.channels_file import ChannelEntry, ClientEntry
 from flows.client_metadata import ClientMetadata, InvalidClientMetadata, validate
-from flows.clients import Channel, ClientDocument
+from flows.clients import Channel, ClientDocument, ClientSecret
 from flows.passwords import PasswordHasher
+from keys.hashing import sha256
 from storage.outcomes import ChannelsChange
 from storage.records import ChannelRow, ClientRow
 from storage.store import Store
@@ -54,21 +55,16 @@ async def apply(
 ) -> ChannelsChange:
     """Make the store's channels those of `entries`.
 
-    Raises ChannelsFault; then nothing has changed.
+    In development the secrets are files that we filled with random bits, so SHA-256 is enough for
+    them. Raises ChannelsFault; then nothing has changed.
     """
     checked = check(entries, development=development)
-    hasher = PasswordHasher()
-    known = {
-        row.client_id: msgspec.json.decode(row.document, type=ClientDocument).secret_argon2id
-        for row in await store.clients_list()
-    }
+    hashes = _Hashes(await store.clients_list(), generated=development)
     clients = [
         ClientRow(
             client.client_id,
             entry.channel_id,
-            _json(
-                ClientDocument(checked[client.client_id], await _secret_hash(hasher, client, known))
-            ),
+            _json(ClientDocument(checked[client.client_id], await hashes.of(client))),
         )
         for entry in entries
         for client in entry.clients
@@ -77,16 +73,31 @@ async def apply(
     return await store.channels_apply(channels, clients, by=by, now=now)
 
 
-async def _secret_hash(
-    hasher: PasswordHasher, client: ClientEntry, known: Mapping[str, str | None]
-) -> str | None:
-    if client.secret is None:
-        return client.secret_argon2id
-    # A fresh hash has a fresh salt: an unchanged secret keeps its hash, so that nothing changes.
-    before = known.get(client.client_id)
-    if before is not None and await hasher.verify(before, client.secret):
-        return before
-    return await hasher.hash(client.secret)
+class _Hashes:
+    """The hashes of clients' secrets; one that has not changed keeps the hash that it has."""
+
+    def __init__(self, known: Sequence[ClientRow], *, generated: bool) -> None:
+        self._hasher = PasswordHasher()
+        self._generated = generated
+        self._known = {
+            row.client_id: msgspec.json.decode(row.document, type=ClientDocument).secret
+            for row in known
+        }
+
+    async def of(self, client: ClientEntry) -> ClientSecret | None:
+        """The hash to keep for a client, if it has a secret."""
+        if client.secret_argon2id is not None:
+            return ClientSecret(argon2id=client.secret_argon2id)
+        if client.secret is None:
+            return None
+        if self._generated:
+            return ClientSecret(sha256=sha256(client.secret))
+        # A fresh argon2id hash has a fresh salt: applying twice would look like a change.
+        before = self._known.get(client.client_id)
+        encoded = before.argon2id if before is not None else None
+        if encoded is not None and await self._hasher.verify(encoded, client.secret):
+            return before
+        return ClientSecret(argon2id=await self._hasher.hash(client.secret))
 
 
 def _channel(entry: ChannelEntry) -> Channel:

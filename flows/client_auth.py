@@ -2,13 +2,15 @@
 
 import base64
 import binascii
+import hmac
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from flows.clients import Client
+from flows.clients import Client, ClientSecret
 from flows.errors import InvalidClient, InvalidRequest
 from flows.parameters import Parameters
 from flows.provider import Provider
+from keys.hashing import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,17 @@ async def authenticate(
         raise InvalidClient(
             "the client is registered for another authentication method", challenge=by_header
         )
-    if not client.public:
-        encoded = client.secret_argon2id
-        if encoded is None or not await provider.passwords.verify(encoded, credentials.secret):
-            raise InvalidClient(detail="wrong secret", challenge=by_header)
+    if not client.public and not await _verified(provider, client.secret, credentials.secret):
+        raise InvalidClient(detail="wrong secret", challenge=by_header)
     return client
+
+
+async def _verified(provider: Provider, known: ClientSecret | None, presented: str) -> bool:
+    if known is None:
+        return False
+    if known.sha256 is not None:
+        return hmac.compare_digest(known.sha256, sha256(presented))
+    return known.argon2id is not None and await provider.passwords.verify(known.argon2id, presented)
 
 
 def _presented(authorization: str | None, parameters: Parameters) -> _Credentials:

@@ -23,11 +23,22 @@ class Channel(msgspec.Struct, frozen=True):
     privacy_uri: str
 
 
+class ClientSecret(msgspec.Struct, frozen=True):
+    """A client's secret, hashed.
+
+    By SHA-256 if it is 256 random bits that we made; by argon2id if people chose it or another
+    system brought it.
+    """
+
+    sha256: bytes | None = None
+    argon2id: str | None = None
+
+
 class ClientDocument(msgspec.Struct, frozen=True):
-    """A client as the store keeps it: metadata, and the secret's argon2id hash."""
+    """A client as the store keeps it."""
 
     metadata: ClientMetadata
-    secret_argon2id: str | None = None
+    secret: ClientSecret | None = None
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -35,7 +46,7 @@ class Client(msgspec.Struct, frozen=True):
 
     client_id: str
     metadata: ClientMetadata
-    secret_argon2id: str | None
+    secret: ClientSecret | None
     channel: Channel
 
     @property
@@ -100,7 +111,7 @@ class ClientDirectory:
         client = Client(
             client_id=client_id,
             metadata=document.metadata,
-            secret_argon2id=document.secret_argon2id,
+            secret=document.secret,
             channel=msgspec.json.decode(found.channel, type=Channel),
         )
         if len(self._clients) >= _KEPT:

@@ -1,8 +1,8 @@
 """Argon2id, for client secrets that people chose or other systems brought.
 
-It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded length; a
-success is remembered under the secret's SHA-256 for as long as the process lives. Requests that bring
-the same secret at the same time wait for one hash.
+It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded
+length; a success is remembered under the secret's SHA-256 for as long as the process lives.
+Requests that bring the same secret at the same time wait for one hash.
 """
 
 import asyncio

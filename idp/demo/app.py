@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from idp.demo import pages
+from idp.demo.attempts import CALLBACK, Attempts
 from idp.demo.guard import Guard
 from idp.demo.sessions import Sessions, SignedIn
 from idp.demo.settings import Settings, load
@@ -43,6 +44,8 @@ class DemoMarket:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._sessions = Sessions()
+        self._attempts = Attempts(settings.session_secret)
+        self._redirect_uri = f"{settings.origin}{CALLBACK}"
         self._templates = pages.templates()
         self._idp: Any = OAuth().register(
             "idp",
@@ -66,16 +69,17 @@ class DemoMarket:
         asked = request.query_params
         extra = {name: asked[name] for name in ("prompt", "ui_locales") if name in asked}
         with _asking_provider():
-            response: Response = await self._idp.authorize_redirect(
-                request, f"{self._settings.origin}/callback", **extra
-            )
+            attempt = await self._idp.create_authorization_url(self._redirect_uri, **extra)
+        response = RedirectResponse(attempt["url"], status_code=303)
+        self._attempts.keep(response, attempt)
         return response
 
     async def callback(self, request: Request) -> Response:
         """Take the authorization response, trade the code for tokens and check the ID token."""
         answer = request.query_params
         state = answer.get("state", "")
-        if await self._idp.framework.get_state_data(request.session, state) is None:
+        attempt = self._attempts.recall(request, state)
+        if attempt is None:
             if self._sessions.of(request) is not None:  # by the back button; nothing is taken in
                 return RedirectResponse("/", status_code=303)
             raise SignInError("mismatching_state")
@@ -83,6 +87,7 @@ class DemoMarket:
         if answer.get("iss") != self._settings.issuer:
             raise SignInError("wrong_issuer", answer.get("iss", ""))
         with _asking_provider():
+            await self._idp.save_authorize_data(request, redirect_uri=self._redirect_uri, **attempt)
             token = await self._idp.authorize_access_token(
                 request, claims_options=self._expected_claims(), leeway=10
             )
@@ -98,7 +103,9 @@ class DemoMarket:
                 userinfo_at=0,
             )
         self._sessions.start(request, await self._with_userinfo(signed_in))
-        return RedirectResponse("/", status_code=303)
+        response = RedirectResponse("/", status_code=303)
+        self._attempts.forget(response, state)
+        return response
 
     async def userinfo(self, request: Request) -> Response:
         """Fetch userinfo again."""
@@ -212,7 +219,7 @@ def create(settings: Settings) -> Starlette:
         routes=[
             Route("/", market.home),
             Route("/login", market.login),
-            Route("/callback", market.callback),
+            Route(CALLBACK, market.callback),
             Route("/userinfo", market.userinfo, methods=["POST"]),
             Route("/refresh", market.refresh, methods=["POST"]),
             Route("/logout", market.logout, methods=["POST"]),

@@ -50,9 +50,10 @@ class Customer:
         """Wait for the page with this title."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(self.says(key))
 
-    def sees_problem(self, key: str, **values: object) -> None:
+    def sees_problem(self, key: str, *, tries_left: int = 0) -> None:
         """Wait for a complaint about what was typed."""
-        expect(self.page.get_by_role("alert")).to_have_text(self.says(key, **values))
+        tries = self.says("field_error.tries_left", count=tries_left)
+        expect(self.page.get_by_role("alert")).to_have_text(self.says(key, tries=tries))
 
     def presses(self, key: str) -> None:
         """Press a button of the provider's."""

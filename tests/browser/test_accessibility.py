@@ -18,7 +18,8 @@ TEXTS = """() => {
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim();
     const element = walker.currentNode.parentElement;
-    if (!text || !element.checkVisibility() || element.closest("noscript, script, .unseen")) continue;
+    if (!text || !element.checkVisibility()) continue;
+    if (element.closest("noscript, script, .unseen")) continue;
     let ground = element;
     while (ground && getComputedStyle(ground).backgroundColor === "rgba(0, 0, 0, 0)") {
       ground = ground.parentElement;

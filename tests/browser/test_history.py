@@ -1,8 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import App, Arrive, Shop
-from tests.browser.customer import link
+from tests.browser.customer import Customer, link
 
 
 def test_back_and_forward_between_phone_and_code_keep_both(arrive: Arrive, app: App) -> None:
@@ -80,12 +82,23 @@ def test_back_after_the_sign_in_leads_home_in_the_shop(arrive: Arrive, shop: Sho
     expect(customer.page.get_by_role("heading", level=1)).to_have_text("Hello, Анна!")
 
 
+def open_at_the_same_moment(tabs: Sequence[Customer], addresses: Sequence[str]) -> None:
+    """From pages of their own, so that every request leaves before any is answered."""
+    for tab, address in zip(tabs, addresses, strict=True):
+        go = "(address) => { setTimeout(() => { location.href = address }, 100) }"
+        tab.page.evaluate(go, address)
+    for tab in tabs:
+        tab.sees("phone.title")
+
+
 def test_two_tabs_of_one_shop_both_sign_in(arrive: Arrive, shop: Shop) -> None:
     customer = arrive(shop.provider)
     other = customer.another_tab()
+    for tab in (customer, other):
+        tab.page.goto(shop.origin)
+    open_at_the_same_moment((customer, other), [f"{shop.origin}/login"] * 2)
     codes = []
     for tab in (customer, other):
-        tab.page.goto(f"{shop.origin}/login")
         tab.gives_phone()
         codes.append(tab.code())
     customer.types_code(codes[0])
@@ -103,14 +116,9 @@ def test_two_tabs_that_begin_at_the_same_moment_both_sign_in(
     customer = arrive(app.provider)
     tabs = (customer, customer.another_tab())
     parties = [app.party(client_id) for client_id in clients]
-    # From the app's pages, so that both requests leave before either is answered.
-    go = "(address) => { setTimeout(() => { location.href = address }, 100) }"
     for tab in tabs:
         tab.page.goto(app.origin)
-    for tab, party in zip(tabs, parties, strict=True):
-        tab.page.evaluate(go, link(party))
-    for tab in tabs:
-        tab.sees("phone.title")
+    open_at_the_same_moment(tabs, [link(party) for party in parties])
     codes = []
     for tab in tabs:
         tab.gives_phone()

@@ -50,9 +50,7 @@ def test_a_new_customer_registers_and_the_shop_knows_them(
     customer.gives_phone()
     looks_right(customer)
     customer.types_code(customer.wrong_code())
-    customer.sees_problem(
-        "field_error.code_wrong", tries=customer.says("field_error.tries_left", count=4)
-    )
+    customer.sees_problem("field_error.code_wrong", tries_left=4)
     looks_right(customer)
     customer.types_code(customer.code())
     customer.sees("profile.title")
@@ -76,7 +74,8 @@ def test_all_pages_are_drawn_in_the_dark_too(arrive: Arrive, shop: Shop, locale:
 
 
 def is_dark(page: Page) -> bool:
-    grounds = "[document.documentElement, document.body].map((it) => getComputedStyle(it).backgroundColor)"
+    grounds = """[document.documentElement, document.body]
+      .map((it) => getComputedStyle(it).backgroundColor)"""
     opaque = [color for color in page.evaluate(grounds) if color.startswith("rgb(")]
     return all(int(part) < 64 for part in re.findall(r"\d+", opaque[0]))
 
@@ -88,9 +87,7 @@ def test_the_journey_needs_no_javascript(arrive: Arrive, shop: Shop, locale: str
     customer.gives_phone()
     customer.types_code(customer.wrong_code())
     customer.presses("code.submit")
-    customer.sees_problem(
-        "field_error.code_wrong", tries=customer.says("field_error.tries_left", count=4)
-    )
+    customer.sees_problem("field_error.code_wrong", tries_left=4)
     customer.presses("code.resend")
     customer.sees("code.title")
     customer.types_code(customer.code())

@@ -5,7 +5,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.browser.conftest import App, Arrive, Shop
-from tests.browser.customer import Customer
 from tests.http.provider import RelyingParty, claims_of
 
 APP_SCHEME = "com.example.demo:/callback"

@@ -55,7 +55,7 @@ def commands(group: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[tuple[s
         yield from commands(below.typer_instance, (*path, str(below.name)))
 
 
-@pytest.mark.parametrize("path", commands(cli.app), ids=" ".join)
+@pytest.mark.parametrize("path", list(commands(cli.app)), ids=" ".join)
 def test_every_command_explains_itself_with_examples(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli.app, [*path, "--help"])
     assert result.exit_code == 0
