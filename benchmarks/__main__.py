@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m benchmarks`: measure, print a table, and a JSON object as the last line."""
+"""Measure this machine; print a table and, as the last line, the same as a JSON object."""
 
 import argparse
 import math
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def main() -> int:
     """Measure as the command line says; the exit code is 1 if any answer was wrong."""
     options = _options()
     # As Ctrl-C does, so that nothing is left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     load = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="idp-bench-") as directory,
@@ -95,7 +94,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
-    parser.add_argument("--connections", type=int, default=32, help="each with one request in flight")
+    parser.add_argument("--connections", type=int, default=32, help="one request at a time on each")
     parser.add_argument("--workers", type=int, default=1, help="of the provider and of the ceiling")
     parser.add_argument("--rounds", type=int, default=1, help="the table has their medians")
     parser.add_argument("--only", choices=_MEASUREMENTS, action="append", help="beside the ceiling")
@@ -189,4 +188,7 @@ def _tarantool_version() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

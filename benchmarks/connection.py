@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import urlencode
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
@@ -12,8 +13,6 @@ _END_OF_HEAD = b"\r\n\r\n"
 class Connection(asyncio.Protocol):
     """A connection to a server that says the length of every answer."""
 
-    _transport: asyncio.Transport
-
     def __init__(self) -> None:
         self._received = bytearray()
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
@@ -22,9 +21,12 @@ class Connection(asyncio.Protocol):
     async def open(cls, port: int) -> "Connection":
         """Connect to a port of this machine."""
         loop = asyncio.get_running_loop()
-        transport, connection = await loop.create_connection(cls, "127.0.0.1", port)
-        connection._transport = transport
+        _, connection = await loop.create_connection(cls, "127.0.0.1", port)
         return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out (asyncio)."""
+        self._transport = cast(asyncio.Transport, transport)
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Send a request; return the answer's status and body. Raises ConnectionError."""
@@ -39,10 +41,10 @@ class Connection(asyncio.Protocol):
         self._received += data
         head = self._received.find(_END_OF_HEAD)
         length = _LENGTH.search(self._received, 0, head) if head >= 0 else None
-        if length is None:
-            return
         body = head + len(_END_OF_HEAD)
-        if len(self._received) < body + int(length[1]) or self._answer is None:
+        if length is None or len(self._received) < body + int(length[1]):
+            return
+        if self._answer is None or self._answer.done():
             return
         self._answer.set_result((int(self._received[9:12]), bytes(self._received[body:])))
         self._received.clear()
@@ -67,7 +69,8 @@ def post(port: int, path: str, form: Mapping[str, str], authorization: str = "")
     body = urlencode(form)
     return (
         f"POST {path} HTTP/1.1\r\n{_headers(port, authorization)}"
-        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 
 

@@ -21,7 +21,7 @@ VERIFIER = random_secret()
 _AT_ONCE = 64
 
 
-def clients(secrets: Path) -> tuple[Client, ...]:
+def _clients(secrets: Path) -> tuple[Client, ...]:
     """One client of each kind: every second connection is the one, the others the other."""
     return (
         Client("demo", "http://localhost:8001/callback", _secret(secrets, "demo")),
@@ -30,16 +30,14 @@ def clients(secrets: Path) -> tuple[Client, ...]:
 
 
 async def sign_in(
-    settings: Settings,
-    keys: KeyRing,
-    connections: Sequence[Connection],
+    settings: Settings, keys: KeyRing, connections: Sequence[Connection]
 ) -> list[Account]:
     """A customer for each connection, by the phone grant and over that connection.
 
     One after the other: argon2 verifies one secret at a time, and each worker its own.
     """
     secrets = settings.directory / "secrets"
-    kinds = clients(secrets)
+    kinds = _clients(secrets)
     port = settings.listen.port
     bot = Client("demo-bot", "", _secret(secrets, "demo-bot"))
     accounts = []
@@ -61,12 +59,14 @@ async def sign_in(
 async def codes(
     settings: Settings, store: Store, account: Account, number: int
 ) -> list[tuple[str, str]]:
-    """Codes for an account with their nonces, as single sign-on at the authorization endpoint
-    issues them, but without its requests."""
-    made = []
-    for begin in range(0, number, _AT_ONCE):
-        batch = (_code(settings, store, account) for _ in range(begin, min(number, begin + _AT_ONCE)))
-        made += await asyncio.gather(*batch)
+    """Codes for an account, with their nonces.
+
+    As single sign-on at the authorization endpoint issues them, but without its requests.
+    """
+    made: list[tuple[str, str]] = []
+    while len(made) < number:
+        batch = min(_AT_ONCE, number - len(made))
+        made += await asyncio.gather(*(_code(settings, store, account) for _ in range(batch)))
     return made
 
 

@@ -53,7 +53,7 @@ class Client:
     def post(self, port: int, path: str, form: Mapping[str, str]) -> bytes:
         """A request of this client."""
         named = {"client_id": self.client_id} if self.secret is None else {}
-        return post(port, path, named | form, self.authorization)
+        return post(port, path, named | dict(form), self.authorization)
 
 
 class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ Uvicorn pickles its configuration into every worker; this one brings these three
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,8 @@ class WorkerConfig(uvicorn.Config):
             # A worker may be replaced while the store is being restarted.
             while not answers(self._store_socket):
                 time.sleep(_STORE_POLL_SECONDS)
+        # All modules stay: a full collection that walks over them stalls every request by 20 ms.
+        gc.freeze()
         return application
 
 

@@ -72,5 +72,8 @@ def _told(request: Request, parameters: Parameters, done: SignedOut) -> Response
     else:
         brand = brand_of(done.client, locale) if done.client else None
         response = http.page(request, "signed_out.html", locale=locale, brand=brand)
-    cookies.clear_session(response, https=http.site(request).provider.settings.https)
+    https = http.site(request).provider.settings.https
+    if cookies.session(request, https=https) is not None:
+        # A cross-site POST comes without the cookie, and must not take it away either.
+        cookies.clear_session(response, https=https)
     return response

@@ -17,10 +17,11 @@ def provider() -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def hasty() -> Iterator[Running]:
-    """A provider whose codes and tokens are good for a second, and its pages for three."""
+    """A provider whose tokens are good for a second, its codes for two, its pages for four."""
+    # The clock counts whole seconds, so that what is to be used needs two.
     toml = (
-        "[lifetimes]\ncode_seconds = 1\naccess_token_seconds = 1\nid_token_seconds = 1\n"
-        "interaction_seconds = 3\n[otp]\nvalidity_seconds = 2\nresend_after_seconds = 0\n"
+        "[lifetimes]\ncode_seconds = 2\naccess_token_seconds = 1\nid_token_seconds = 1\n"
+        "interaction_seconds = 4\n[otp]\nvalidity_seconds = 2\nresend_after_seconds = 0\n"
     )
     with run_provider(toml=toml) as running:
         yield running

@@ -124,7 +124,9 @@ def provider(
         ensure_secret_files(channel_files, directory / "secrets")
         entries = load_channels(channel_files, secrets_directory=directory / "secrets")
         apply_with_store(settings, entries, by="tests")
-        with running(directory, port, "serve", "--config", str(config), tls=tls if https else None) as server:
+        with running(
+            directory, port, "serve", "--config", str(config), tls=tls if https else None
+        ) as server:
             metrics = f"http://127.0.0.1:{metrics_port}/metrics"
             yield Running(server, issuer, directory, metrics, tls)
     finally:

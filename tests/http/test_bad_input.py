@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 
 from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, Endpoint
 from tests.http.provider import DEMO_CALLBACK, Running
-from tests.http.provider import provider as run_provider
-from tests.http.wire import FORM, Answer, Headers, address, exchange, post, send
+from tests.http.wire import (
+    FORM,
+    SECRET,
+    Answer,
+    Headers,
+    address,
+    exchange,
+    logged,
+    post,
+    send,
+    watched,
+)
 from tests.process.processes import eventually
 
 # What each endpoint says to a request that has nothing in it. A new endpoint needs its own row.
@@ -55,7 +65,6 @@ TABLE = [
     for method in endpoint.methods
 ]
 PATHS = {endpoint.path: endpoint for endpoint, _ in TABLE}
-MARK = "S3CRETMARK"
 LARGEST = 16 * 1024
 
 # Bodies and queries that are no parameters, with the status that each deserves.
@@ -84,7 +93,7 @@ HOSTILE: dict[str, Headers] = {
         (b"Cookie", b"session=\xff\xfe; interaction=\xd0\xb9; =; ;;; session"),
         (b"Cookie", b"__Host-session=" + b"A" * 30_000),
     ),
-    "forged cookies": ((b"Cookie", b"session=S3CRETMARK; interaction=S3CRETMARK"),),
+    "forged cookies": ((b"Cookie", b"session=S3CRET; interaction=S3CRET"),),
     "garbage languages": ((b"Accept-Language", b"\xff;q=1.1.1,,,en;q=nan," + b"x-" * 9000),),
     "another type asked for": ((b"Accept", b"text/html;q=1, */*;q=0"),),
     "an upgrade": ((b"Upgrade", b"h2c"), (b"HTTP2-Settings", b"AAMAAABkAAQAAP__")),
@@ -103,19 +112,10 @@ every_form = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Running]:
-    with run_provider() as running:
+    with watched() as running:
         yield running
-        logged = _logged(running)
-        assert not re.search("internal_error|store_bug|Traceback", running.server.output)
-        assert "6.6.6.6" not in logged
-        assert "evil.example" not in logged
-        assert MARK not in logged
-
-
-def _logged(running: Running) -> str:
-    # The development inbox shows its messages on the same terminal.
-    lines = running.server.output.splitlines()
-    return "\n".join(line for line in lines if line.startswith("{"))
+        assert "6.6.6.6" not in logged(running)
+        assert "evil.example" not in logged(running)
 
 
 def _target(endpoint: Endpoint, identifier: str = "nobody") -> bytes:
@@ -287,7 +287,6 @@ def test_another_path_is_another_path(provider: Running, path: str, form: str) -
         (b"GET /livez?%zz&&=%ff HTTP/1.1", 200),
         (b"BREW /livez HTTP/1.1", 400),
         (b"GET /livez HTTP/9.9", 400),
-        (b"GET /livez", 400),
         (b"\x16\x03\x01", 400),
         (b"GET /static/../pages.py HTTP/1.1", 404),
         (b"GET /static/..%2fpages.py HTTP/1.1", 404),
@@ -330,14 +329,16 @@ def test_ambiguous_framing_is_refused(provider: Running, framing: bytes) -> None
 
 
 def test_a_client_that_goes_away_is_no_fault_of_ours(provider: Running) -> None:
+    def told() -> int:
+        return logged(provider).count("client_disconnected")
+
     host, port = address(provider)
+    before = told()
     for path in ("/token", "/authorize", "/userinfo"):
         with socket.create_connection((host, port)) as connection:
             head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n\r\nhalf"
             connection.sendall(head.encode())
-    eventually(
-        lambda: _logged(provider).count("client_disconnected") == 3, "three lines tell of it"
-    )
+    eventually(lambda: told() == before + 3, "three lines tell of it")
 
 
 @pytest.mark.parametrize("flood", [b"X-Long: " + b"x" * 2**22, b"X-Many: x\r\n" * 2**18])
@@ -360,7 +361,7 @@ NAMES = st.sampled_from(
 VALUES = st.one_of(
     st.sampled_from(["demo", "demo-native", "openid", "code", "none", "S256", "fragment"]),
     st.sampled_from([DEMO_CALLBACK, "authorization_code", "refresh_token", "form_post", "0"]),
-    st.sampled_from(["eyJhbGciOiJub25lIn0.e30.", "[" * 2000, '{"id_token":{"sub":null}}', MARK]),
+    st.sampled_from(["eyJhbGciOiJub25lIn0.e30.", "[" * 2000, '{"id_token":{"sub":null}}', SECRET]),
     st.text(max_size=40),
     st.integers().map(str),
 )

@@ -92,13 +92,9 @@ def test_a_hint_is_good_by_post_and_without_a_cookie(
     assert not is_signed_in(browser, party)
 
 
-def test_a_second_logout_is_as_good_as_the_first(
-    browser: Browser, tokens: dict[str, Any]
-) -> None:
+def test_a_second_logout_is_as_good_as_the_first(browser: Browser, tokens: dict[str, Any]) -> None:
     for _ in range(2):
-        answer = logout(
-            browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME
-        )
+        answer = logout(browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME)
         assert (answer.status_code, answer.headers["location"]) == (303, HOME)
 
 
@@ -157,6 +153,20 @@ def test_a_hint_of_another_session_is_asked_about(
     assert not is_signed_in(browser, party)
     assert is_signed_in(other, party)
     other.http.close()
+
+
+def test_a_cross_site_post_takes_nobodys_cookie_away(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    # SameSite=Lax: it comes without the cookie, here with a hint of the attacker's own.
+    with browser.provider.client() as cross_site:
+        csrf = hidden_fields(cross_site.get("/logout").text)["csrf"]
+        for answer in (
+            cross_site.post("/logout", data={"id_token_hint": tokens["id_token"]}),
+            cross_site.post("/logout/confirm", data={"csrf": csrf}),
+        ):
+            assert answer.status_code == 200
+            assert "set-cookie" not in answer.headers
 
 
 # Refused

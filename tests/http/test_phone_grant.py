@@ -9,13 +9,11 @@ import pytest
 from tests.http.provider import (
     PHONE_OTP,
     TEST_CODE,
-    Browser,
     RelyingParty,
     Running,
     claims_of,
     new_phone,
     new_test_number,
-    parameters_of,
 )
 
 
@@ -37,9 +35,7 @@ def grant(bot: RelyingParty, otp_session: str, otp: str, **changes: str) -> http
 
 def tokens_of(bot: RelyingParty, phone: str, **changes: str) -> dict[str, Any]:
     otp_session = start(bot, phone)
-    answer: dict[str, Any] = grant(
-        bot, otp_session, bot.provider.code_for(phone), **changes
-    ).json()
+    answer: dict[str, Any] = grant(bot, otp_session, bot.provider.code_for(phone), **changes).json()
     return answer
 
 
@@ -82,20 +78,12 @@ def test_a_code_is_sent_and_gives_tokens(bot: RelyingParty) -> None:
     }
 
 
-def test_the_first_sign_in_registers_the_customer_for_every_channel(
-    bot: RelyingParty, browser: Browser, party: RelyingParty
-) -> None:
+def test_the_first_sign_in_registers_and_each_has_a_session_of_its_own(bot: RelyingParty) -> None:
     phone = new_phone()
     first = claims_of(tokens_of(bot, phone)["id_token"])
     second = claims_of(tokens_of(bot, phone)["id_token"])
     assert first["sub"] == second["sub"]
     assert first["sid"] != second["sid"]
-    # The first page is the first place to ask for a name and for acceptance of the terms.
-    browser.authorize(party)
-    assert browser.prove(phone).headers["location"].endswith("/profile")
-    answer = browser.submit("profile", given_name="Анна", terms="accepted")
-    tokens = party.redeem(parameters_of(answer)["code"]).json()
-    assert claims_of(tokens["id_token"])["sub"] == first["sub"]
 
 
 def test_a_phone_may_be_written_as_people_write_it(bot: RelyingParty) -> None:

@@ -19,9 +19,7 @@ def test_a_public_client_with_it_gets_tokens(browser: Browser, native: RelyingPa
     assert {"access_token", "id_token", "refresh_token"} < tokens.keys()
 
 
-def test_a_confidential_client_may_rely_on_its_nonce(
-    browser: Browser, party: RelyingParty
-) -> None:
+def test_a_confidential_client_may_rely_on_its_nonce(browser: Browser, party: RelyingParty) -> None:
     code = browser.sign_in(party, new_phone(), code_challenge=None, code_challenge_method=None)
     response = party.redeem(code["code"], code_verifier=None)
     assert response.status_code == 200
@@ -30,9 +28,7 @@ def test_a_confidential_client_may_rely_on_its_nonce(
 def test_a_confidential_client_without_nonce_needs_it(
     browser: Browser, party: RelyingParty
 ) -> None:
-    response = browser.authorize(
-        party, code_challenge=None, code_challenge_method=None, nonce=None
-    )
+    response = browser.authorize(party, code_challenge=None, code_challenge_method=None, nonce=None)
     assert parameters_of(response)["error"] == "invalid_request"
 
 

@@ -157,9 +157,7 @@ async def test_registrations_of_one_phone_at_once_make_one_customer(
     assert len(subjects) == 1
 
 
-async def test_50_clicks_on_one_form_give_one_answer(
-    browser: Browser, party: RelyingParty
-) -> None:
+async def test_50_clicks_on_one_form_give_one_answer(browser: Browser, party: RelyingParty) -> None:
     browser.authorize(party)
     browser.prove(new_phone())
     form = {

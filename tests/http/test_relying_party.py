@@ -1,4 +1,4 @@
-"""A library that knows nothing of us, over a real socket: Authlib's client and its ID token rules."""
+"""A library that knows nothing of us, over a real socket: Authlib and its ID token rules."""
 
 import secrets
 from collections.abc import Iterator

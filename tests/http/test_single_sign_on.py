@@ -1,4 +1,4 @@
-"""One browser, one session, every channel; and a journey that survives reloads and second clicks."""
+"""One browser, one session, every channel; a journey survives reloads and second clicks."""
 
 import re
 import time
@@ -233,7 +233,7 @@ def test_an_expired_journey_begins_anew(hasty: Running) -> None:
     browser.authorize(party)
     expired = browser.interaction
     csrf = hidden_fields(browser.get("phone").text)["csrf"]
-    time.sleep(3.1)
+    time.sleep(4.1)
     posted = browser.http.post(f"{expired}/phone", data={"csrf": csrf, "phone": new_phone()})
     browser.arrive(posted)
     assert browser.interaction not in ("", expired)

@@ -16,7 +16,6 @@ from tests.http.provider import (
     new_phone,
 )
 
-
 CODE = {"grant_type": "authorization_code", "code": "none", "redirect_uri": DEMO_CALLBACK}
 
 
@@ -156,7 +155,7 @@ def test_another_client_can_neither_use_nor_spend_a_code(
 def test_a_code_is_not_good_for_long(hasty: Running) -> None:
     party, browser = RelyingParty(hasty), Browser(hasty)
     code = browser.sign_in(party, new_phone())["code"]
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert error_of(party.redeem(code)) == "invalid_grant"
     browser.http.close()
 

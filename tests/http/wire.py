@@ -3,14 +3,20 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from tests.http.provider import Running
+from tests.http.provider import provider as run_provider
 
 FORM = b"application/x-www-form-urlencoded"
+SECRET = "S3CRET"  # stands for one, wherever a test sends it
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -31,6 +37,25 @@ class Answer:
     @property
     def is_page(self) -> bool:
         return self.headers["content-type"] == "text/html; charset=utf-8"
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Running]:
+    """A provider that must not have found a fault in itself by the end, nor told a secret."""
+    with run_provider() as running:
+        yield running
+        assert not re.search("internal_error|store_bug|Traceback", running.server.output)
+        told = logged(running)
+        assert not re.search(rf"{SECRET}|eyJ|\+?7\d{{10}}|Basic |Bearer ", told)
+        assert not any(
+            secret.read_text() in told for secret in (running.directory / "secrets").iterdir()
+        )
+
+
+def logged(running: Running) -> str:
+    """The log without the messages, which the development inbox shows on the same terminal."""
+    lines = running.server.output.splitlines()
+    return "\n".join(line for line in lines if line.startswith("{"))
 
 
 def address(provider: Running) -> tuple[str, int]:
@@ -78,3 +103,12 @@ def send(provider: Running, data: bytes, method: str = "GET") -> Answer:
             return Answer(response.status, response.headers, response.read())
         except (http.client.RemoteDisconnected, ConnectionError):
             return Answer(0, http.client.HTTPMessage(), b"")
+
+
+def is_a_page_that_leads_nowhere(response: httpx2.Response) -> None:
+    """The customer is told that something is wrong, and sent nowhere."""
+    assert response.status_code == 400
+    assert "location" not in response.headers
+    assert "set-cookie" not in response.headers
+    assert response.headers["content-type"].startswith("text/html")
+    assert "evil" not in response.text

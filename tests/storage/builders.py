@@ -76,7 +76,7 @@ class Owner:
         await self._connection.disconnect()
 
     async def eval(self, lua: str, *arguments: object) -> Any:
-        return (await self._connection.eval(lua, list(arguments))).body[0]
+        return (await self._connection.eval(lua, list(arguments), timeout=10)).body[0]
 
     async def count(self, space: str) -> int:
         return int(await self.eval("return box.space[...]:count()", space))

@@ -42,7 +42,7 @@ CLIENTS = st.sampled_from([CLIENT] * 9 + ["other"])
 SECONDS = st.sampled_from([1, 29, 30, 59, 60, 100, 180, 300, 999, 1000, 1500, 2500])
 GUESSES = st.sampled_from([RIGHT, "wrong 1", "wrong 2", "wrong 3"])
 
-EXAMPLES = 30
+EXAMPLES = 60
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -108,12 +108,22 @@ class Machine(RuleBasedStateMachine):
             lambda: presented.redeem(self._store, now=now, attempt=attempt, lifetimes=LIFETIMES)
         )
         assert type(answer) is self._model.redeem(code.code, client_id, code.token, attempt)
+        self._check_life_of(code.grant_id)
         if not isinstance(answer, o.Redeemed):
             return multiple()
         return replace(session, grant_id=code.grant_id, token=code.token)
 
     @rule(grant=grants, age=st.integers(0, 3), attempt=ATTEMPTS, client_id=CLIENTS)
     def rotate(self, grant: Grant, age: int, attempt: str, client_id: str) -> None:
+        self._rotate(grant, age, attempt, client_id)
+
+    @rule(grant=grants, seconds=SECONDS, attempt=ATTEMPTS)
+    def rotate_and_use_the_old_token_later(self, grant: Grant, seconds: int, attempt: str) -> None:
+        self._rotate(grant, 0, "one", CLIENT)
+        self._model.now += seconds
+        self._rotate(grant, 1, attempt, CLIENT)
+
+    def _rotate(self, grant: Grant, age: int, attempt: str, client_id: str) -> None:
         family, now = self._model.families.get(grant.grant_id), self._model.now
         newest = family.current if family is not None else grant.token
         token = newest[: max(len(grant.token), len(newest) - age)]
@@ -129,6 +139,7 @@ class Machine(RuleBasedStateMachine):
         )
         expected = self._model.rotate(grant.grant_id, client_id, token, f"{attempt} {token}")
         assert type(answer) is expected
+        self._check_life_of(grant.grant_id)
 
     @rule(grant=grants)
     def end_session(self, grant: Grant) -> None:
@@ -197,8 +208,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(grant=grants)
     def use_an_access_token(self, grant: Grant) -> None:
-        alive = self._runner.run(is_alive(self._store, grant.grant_id, self._model.now))
-        assert alive == self._model.alive(grant.grant_id)
+        self._check_life_of(grant.grant_id)
+
+    def _check_life_of(self, grant_id: str) -> None:
+        alive = self._runner.run(is_alive(self._store, grant_id, self._model.now))
+        assert alive == self._model.alive(grant_id)
 
 
 def test_every_history_is_answered_as_the_model_answers(tarantool: PrivateTarantool) -> None:
