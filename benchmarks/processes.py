@@ -37,7 +37,7 @@ class Server:
 
 @contextlib.contextmanager
 def provider(directory: Path, workers: int) -> Iterator[tuple[Settings, Server]]:
-    """A provider with the demo's clients, as `idp serve` runs it in production."""
+    """A provider with the demo's clients, which development mode alone admits."""
     port, metrics_port = _free_ports(2)
     config = directory / "idp.toml"
     config.write_text(

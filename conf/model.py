@@ -56,7 +56,7 @@ class Lifetimes:
     id_token: int = 600
     refresh_idle: int = 60 * DAY
     refresh_absolute: int = 365 * DAY
-    refresh_grace: int = 30  # how long a rotated token still answers a lost response; 0 is strict
+    refresh_grace: int = 10  # how long a rotated token still answers a lost response; 0 is strict
     session_idle: int = 30 * DAY
     session_absolute: int = 180 * DAY
     interaction: int = 1800
@@ -71,6 +71,9 @@ class Otp:
     resend_after: int = 30
     sends_per_phone: Limit = Limit(5, 600)
     sends_per_address: Limit = Limit(300, 3600)
+    sends_per_client: Limit = Limit(
+        6000, 3600
+    )  # by the phone grant, whose customers share one address
     wrong_tries_per_phone: Limit = Limit(15, 3600)
 
 
@@ -112,6 +115,7 @@ class Settings:
     otp: Otp
     test_numbers: tuple[TestNumbers, ...]
     messenger: Messenger | None
+    interactions_per_address: Limit  # sign-ins begun; anybody can begin one, and each takes memory
     log_format: LogFormat
 
     @property

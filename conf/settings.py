@@ -70,6 +70,9 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2: t
 # A load test wants far more, and runs in development mode.
 _MOST_TEST_NUMBERS: Final = {False: 1_000, True: 1_000_000}
 
+# A mobile operator's network holds thousands of customers; development's is one load test.
+_INTERACTIONS_PER_ADDRESS: Final = {False: Limit(6_000, 3_600), True: Limit(1_000_000, 3_600)}
+
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -133,6 +136,9 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         lifetimes=_lifetimes(root.table("lifetimes")),
         otp=_otp(root.table("otp")),
         test_numbers=_test_numbers(root, at_most=_MOST_TEST_NUMBERS[development]),
+        interactions_per_address=_limit(
+            root, "interactions_per_address", _INTERACTIONS_PER_ADDRESS[development]
+        ),
         messenger=_messenger(root.table("messenger")) if "messenger" in root else None,
         log_format=_log_format(root, "console" if development else "json"),
     )
@@ -234,6 +240,7 @@ def _otp(table: Table) -> Otp:
         resend_after=table.integer("resend_after_seconds", standard.resend_after, 0, 600),
         sends_per_phone=_limit(table, "sends_per_phone", standard.sends_per_phone),
         sends_per_address=_limit(table, "sends_per_address", standard.sends_per_address),
+        sends_per_client=_limit(table, "sends_per_client", standard.sends_per_client),
         wrong_tries_per_phone=_limit(
             table, "wrong_tries_per_phone", standard.wrong_tries_per_phone
         ),

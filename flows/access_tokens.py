@@ -16,7 +16,6 @@ class AccessToken:
 
     grant_id: str
     jti: str
-    sub: str
     scopes: frozenset[str]
     expires_at: int
 
@@ -59,7 +58,6 @@ def _read(claims: dict[str, Any]) -> AccessToken:
     return AccessToken(
         grant_id=claims["jti"].partition(".")[0],
         jti=claims["jti"],
-        sub=claims["sub"],
         scopes=frozenset(claims["scope"].split()),
         expires_at=claims["exp"],
     )

@@ -26,6 +26,7 @@ from flows.errors import (
     UnsupportedResponseType,
 )
 from flows.grants.names import AUTHORIZATION_CODE, REFRESH_TOKEN
+from flows.one_time_code import ACR
 from flows.parameters import Parameters
 from flows.provider import Provider
 from flows.requests import (
@@ -36,14 +37,34 @@ from flows.requests import (
     respond_error,
 )
 
-ACR = "urn:x5id:acr:phone-otp"
 ACR_VALUES = (ACR,)
-AMR = "otp sms"
+PARAMETERS = frozenset(
+    {
+        "acr_values",
+        "claims",
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "display",
+        "id_token_hint",
+        "login_hint",
+        "max_age",
+        "nonce",
+        "prompt",
+        "redirect_uri",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+        "ui_locales",
+    }
+)
 PROMPTS = ("none", "login", "consent", "create", "select_account")
 DISPLAYS = ("page", "popup", "touch", "wap")
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
-_MAX_STATE = 4096
+_MAX_STATE = 2048
 _MOST_DIGITS = 10
+_MAX_CLAIMS = 4096
 _CLAIMS_ASKED = frozenset({claim.name for claim in CLAIMS} | {"sub", "acr", "auth_time"})
 
 # A claim's value as far as one can be asked for. The store takes neither larger integers nor any
@@ -184,6 +205,8 @@ def _claims(draft: _Draft) -> None:
     text = draft.parameters.get("claims")
     if text is None:
         return
+    if len(text) > _MAX_CLAIMS:
+        raise InvalidRequest("claims is too long")
     try:
         claims = msgspec.json.decode(text, type=dict[str, Any])
         kept = {
@@ -197,7 +220,14 @@ def _claims(draft: _Draft) -> None:
         }
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest("claims is not the JSON object that it should be") from error
-    draft.claims = {name: asked for name, asked in kept.items() if asked} or None
+    # What the client may not ask for by a scope, it may not ask for by name either.
+    allowed = draft.client.metadata.scope.split()
+    refused = {claim.name for claim in CLAIMS if claim.scope not in allowed}
+    permitted = {
+        name: {claim: entry for claim, entry in asked.items() if claim not in refused}
+        for name, asked in kept.items()
+    }
+    draft.claims = {name: asked for name, asked in permitted.items() if asked} or None
 
 
 def _acr(draft: _Draft) -> None:

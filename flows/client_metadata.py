@@ -18,6 +18,8 @@ _REFUSED_SCHEMES = frozenset(
     {"about", "blob", "data", "file", "filesystem", "javascript", "vbscript"}
 )
 _SCHEME_OF_APP = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.IGNORECASE)
+# It will stand in a Content-Security-Policy.
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+")
 _URI_CHARACTERS = re.compile(r"[\x21-\x7e]+")
 
 
@@ -130,7 +132,7 @@ def _redirect_uri_fault(uri: str, client: ClientMetadata, *, development: bool) 
     if parts.username is not None or parts.password is not None:
         return "must have no user information"
     if parts.scheme == "https":
-        return None if parts.hostname else "must name a host"
+        return None if _HOST.fullmatch(parts.hostname or "") else "must name a host"
     if parts.scheme == "http":
         return _plain_http_fault(parts, client, development=development)
     if client.application_type == "web":

@@ -74,6 +74,11 @@ class Client(msgspec.Struct, frozen=True):
             for registered in self.metadata.redirect_uris
         )
 
+    def still_allows(self, redirect_uri: str, scope: str) -> bool:
+        """Whether a request that was accepted before would be accepted now."""
+        allowed = self.metadata.scope.split()
+        return self.redirects_to(redirect_uri) and all(it in allowed for it in scope.split())
+
 
 def _without_loopback_port(uri: str) -> str | None:
     try:

@@ -5,7 +5,7 @@ to the log alone.
 
 OAuthError
 ├── InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType,
-│   InvalidScope, SlowDown, TemporarilyUnavailable, ServerError       RFC 6749, 8628
+│   InvalidScope, SlowDown, TemporarilyUnavailable                    RFC 6749, 8628
 ├── AccessDenied, UnsupportedResponseType, LoginRequired, RequestNotSupported,
 │   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
 └── InvalidToken, InsufficientScope                                   RFC 6750
@@ -101,13 +101,6 @@ class TemporarilyUnavailable(OAuthError):
 
     error = "temporarily_unavailable"
     status = 503
-
-
-class ServerError(OAuthError):
-    """RFC 6749 4.1.2.1: a fault of ours."""
-
-    error = "server_error"
-    status = 500
 
 
 class AccessDenied(OAuthError):

@@ -8,7 +8,7 @@ twice has one outcome.
 from dataclasses import dataclass
 
 from flows import one_time_code
-from flows.authorize import ACR, AMR, Checked
+from flows.authorize import Checked
 from flows.clients import Client
 from flows.errors import AccessDenied, LoginRequired, PageError, TemporarilyUnavailable
 from flows.phones import normalise
@@ -23,7 +23,7 @@ from flows.requests import (
 from keys.hashing import b64url, derive, random_id, random_secret, sha256
 from storage import outcomes as o
 from storage.errors import Unavailable, Uncertain
-from storage.records import SignIn
+from storage.records import KeyedLimit, SignIn
 
 _NAME_LENGTH = 100
 
@@ -126,7 +126,7 @@ async def _enter(provider: Provider, checked: Checked, browser: Browser) -> Begu
             return finished
     if "none" in checked.prompt:
         return Finished(respond_error(request, provider.issuer, LoginRequired()))
-    return await _begin(provider, request)
+    return await _begin(provider, request, browser)
 
 
 async def _single_sign_on(
@@ -159,15 +159,29 @@ async def _single_sign_on(
     return Finished(respond(request, provider.issuer, {"code": code}))
 
 
-async def _begin(provider: Provider, request: AuthorizationRequest) -> Begun:
+async def _begin(
+    provider: Provider, request: AuthorizationRequest, browser: Browser
+) -> Begun | Finished:
     interaction_id, secret = random_id(), random_secret()
-    await provider.store.interaction_start(
+    now = provider.clock()
+    started = await provider.store.interaction_start(
         interaction_id,
         browser_hash=sha256(secret),
         request=request.to_store(),
-        expires_at=provider.clock() + provider.settings.lifetimes.interaction,
+        expires_at=now + provider.settings.lifetimes.interaction,
+        limit=beginnings(provider, browser.address),
+        now=now,
     )
+    if isinstance(started, o.Limited):
+        unavailable = TemporarilyUnavailable("too many sign-ins were begun")
+        return Finished(respond_error(request, provider.issuer, unavailable))
     return Begun(interaction_id, secret)
+
+
+def beginnings(provider: Provider, address: str) -> KeyedLimit:
+    """The limit on what anybody can begin: each takes memory for a while."""
+    network = one_time_code.network_of(address)
+    return one_time_code.keyed("begin", network, provider.settings.interactions_per_address)
 
 
 async def journey(
@@ -203,10 +217,13 @@ async def submit_phone(
     number = normalise(phone)
     if number is None:
         return Rejected("phone_invalid")
+    network = one_time_code.network_of(browser.address)
+    source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
+    challenge = one_time_code.new_challenge(provider, interaction_id, number, source)
     started = await provider.store.interaction_otp_start(
         interaction_id,
         browser_hash=browser.hash,
-        challenge=one_time_code.new_challenge(provider, interaction_id, number, browser.address),
+        challenge=challenge,
         now=provider.clock(),
     )
     if isinstance(started, o.Limited):
@@ -219,7 +236,14 @@ async def submit_phone(
         request = AuthorizationRequest.from_store(started.request)
         client = await _client(provider, request)
         try:
-            await one_time_code.send(provider, client, request.locale, number, started.challenge_id)
+            await one_time_code.send(
+                provider,
+                client,
+                request.locale,
+                interaction_id,
+                challenge=challenge,
+                started=started,
+            )
         except MessengerError:
             return Rejected("message_not_sent")
     return CodeAwaited()
@@ -236,13 +260,14 @@ async def submit_code(
         interaction_id,
         browser_hash=browser.hash,
         otp_hash=one_time_code.hash_of(provider.keys.secret("otp"), interaction_id, digits),
+        attempt=random_id(),
         wrong_tries=provider.settings.otp.wrong_tries_per_phone,
         sign_in=_sign_in(provider, interaction_id, browser),
         now=provider.clock(),
     )
     match verified:
         case o.SignedIn():
-            return _signed_in(provider, interaction_id, verified)
+            return await _signed_in(provider, interaction_id, verified)
         case o.Unregistered():
             return ProfileAwaited()
         case o.Wrong(tries_left=left):
@@ -271,7 +296,7 @@ async def submit_profile(
         now=provider.clock(),
     )
     if isinstance(registered, o.SignedIn):
-        return _signed_in(provider, interaction_id, registered)
+        return await _signed_in(provider, interaction_id, registered)
     return await _elsewhere(provider, registered, browser)
 
 
@@ -307,8 +332,8 @@ def _sign_in(provider: Provider, interaction_id: str, browser: Browser) -> SignI
         current_sid=browser.sid,
         grant_id=_grant_id(secret, interaction_id),
         code_hash=sha256(_code(secret, interaction_id)),
-        acr=ACR,
-        amr=AMR,
+        acr=one_time_code.ACR,
+        amr=one_time_code.AMR,
         lifetimes=provider.settings.lifetimes,
     )
 
@@ -326,10 +351,10 @@ def _code(secret: bytes, interaction_id: str) -> str:
     return f"{_grant_id(secret, interaction_id)}.{chance}"
 
 
-def _signed_in(provider: Provider, interaction_id: str, signed_in: o.SignedIn) -> Finished:
+async def _signed_in(provider: Provider, interaction_id: str, signed_in: o.SignedIn) -> Finished:
     secret = provider.keys.secret("interaction")
     session_secret = _session_secret(secret, interaction_id)
-    request = AuthorizationRequest.from_store(signed_in.request)
+    request = await _stored(provider, signed_in.request)
     return Finished(
         respond(request, provider.issuer, {"code": _code(secret, interaction_id)}),
         session_secret if signed_in.sid == sid_of(session_secret) else None,
@@ -346,7 +371,7 @@ async def _elsewhere(
         case o.Completed(request=request):
             return await _again(provider, request, browser)
         case o.Expired(request=request) if request is not None:
-            return await _begin(provider, AuthorizationRequest.from_store(request))
+            return await _begin(provider, await _stored(provider, request), browser)
         case o.OtherCustomer(request=request):
             # OpenID Connect Core 3.1.2.1: somebody else than `id_token_hint` names is no success.
             stored = AuthorizationRequest.from_store(request)
@@ -359,9 +384,18 @@ async def _elsewhere(
 
 async def _again(provider: Provider, stored: o.Request, browser: Browser) -> Begun | Finished:
     """The interaction succeeded before (a reload, the back button): answer by single sign-on."""
-    request = AuthorizationRequest.from_store(stored)
+    request = await _stored(provider, stored)
     finished = await _single_sign_on(provider, request, browser, None)
-    return finished or await _begin(provider, request)
+    return finished or await _begin(provider, request, browser)
+
+
+async def _stored(provider: Provider, stored: o.Request) -> AuthorizationRequest:
+    """A request of some time ago, if its client may still make it. Raises PageError."""
+    request = AuthorizationRequest.from_store(stored)
+    client = await _client(provider, request)
+    if not client.still_allows(request.redirect_uri, request.scope):
+        raise PageError("redirect_uri", "the client's registration has changed")
+    return request
 
 
 async def _client(provider: Provider, request: AuthorizationRequest) -> Client:

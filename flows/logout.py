@@ -32,7 +32,7 @@ class SignedOut:
 async def logout(
     provider: Provider, parameters: Parameters, session_secret: str | None, *, confirmed: bool
 ) -> Confirm | SignedOut:
-    """End the session that the browser or the ID token names.
+    """End the browser's session; without one, what the ID token's client has under its session.
 
     Without a hint that is the browser's own session, and with nobody's word for it, the customer
     is asked first. Raises PageError: nobody is redirected to an address that is not registered.
@@ -48,11 +48,13 @@ async def logout(
     browser_sid = sid_of(session_secret) if session_secret else None
     if not confirmed and (hint is None or browser_sid not in (None, hint.sid)):
         return Confirm(client)
-    named = browser_sid if hint is None or browser_sid is not None else hint.sid
-    if named is not None:
-        await provider.store.session_end(
-            named, client_id=client.client_id if client else None, now=provider.clock()
-        )
+    now = provider.clock()
+    if browser_sid is not None:
+        client_id = client.client_id if client else None
+        await provider.store.session_end(browser_sid, client_id=client_id, now=now)
+    elif hint is not None:
+        # An ID token is no proof of the customer's presence: its client can leave, and no more.
+        await provider.store.session_leave(hint.sid, client_id=hint.client_id, now=now)
     return SignedOut(client, location)
 
 

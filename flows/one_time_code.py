@@ -8,9 +8,12 @@ from flows.clients import Client
 from flows.ports import Message, MessengerError
 from flows.provider import Provider
 from keys.hashing import derive, random_id
+from storage.outcomes import OtpStarted
 from storage.records import KeyedLimit, NewChallenge
 
 DIGITS = 6
+ACR = "urn:x5id:acr:phone-otp"
+AMR = "otp sms"  # RFC 8176 2
 
 
 def code_of(secret: bytes, challenge_id: str) -> str:
@@ -29,8 +32,11 @@ def is_well_formed(code: str) -> bool:
     return len(code) == DIGITS and code.isascii() and code.isdigit()
 
 
-def new_challenge(provider: Provider, journey: str, phone: str, address: str) -> NewChallenge:
-    """A challenge for a journey; a configured test number has a fixed code and no limits."""
+def new_challenge(provider: Provider, journey: str, phone: str, source: KeyedLimit) -> NewChallenge:
+    """A challenge for a journey, which counts for the phone and for its `source`.
+
+    A configured test number has a fixed code and no limits.
+    """
     settings = provider.settings.otp
     secret = provider.keys.secret("otp")
     challenge_id = random_id()
@@ -46,13 +52,14 @@ def new_challenge(provider: Provider, journey: str, phone: str, address: str) ->
         test=test is not None,
         attempt=random_id(),
         send_limits=(
-            _keyed("send:phone", phone, settings.sends_per_phone),
-            _keyed("send:address", network_of(address), settings.sends_per_address),
+            keyed("send:phone", phone, settings.sends_per_phone),
+            source,
         ),
     )
 
 
-def _keyed(what: str, whose: str, limit: Limit) -> KeyedLimit:
+def keyed(what: str, whose: str, limit: Limit) -> KeyedLimit:
+    """A limit on what somebody does."""
     return KeyedLimit(f"{what}:{whose}", limit.burst, limit.period)
 
 
@@ -61,19 +68,32 @@ def network_of(address: str) -> str:
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        return address
+        return "unknown"
+    # A dual-stack listener shows IPv4 customers as IPv6; they must not all share one /64.
+    ip = getattr(ip, "ipv4_mapped", None) or ip
     prefix = 24 if isinstance(ip, ipaddress.IPv4Address) else 64
     return str(ipaddress.ip_network((ip, prefix), strict=False))
 
 
 async def send(
-    provider: Provider, client: Client, locale: str, phone: str, challenge_id: str
+    provider: Provider,
+    client: Client,
+    locale: str,
+    journey: str,
+    *,
+    challenge: NewChallenge,
+    started: OtpStarted,
 ) -> None:
-    """Send the code of a challenge. Raises MessengerError, which is logged here."""
-    code = code_of(provider.keys.secret("otp"), challenge_id)
+    """Send the code of a challenge that was started or repeated.
+
+    Raises MessengerError; the customer may then ask again at once.
+    """
+    phone = challenge.phone
+    code = code_of(provider.keys.secret("otp"), started.challenge_id)
     text = messages.one_time_code(locale, client.channel, code, provider.issuer)
     try:
         await provider.messenger.send(Message(phone=phone, text=text, code=code))
     except MessengerError as error:
         provider.log.warning("message_not_sent", client_id=client.client_id, reason=str(error))
+        await provider.store.otp_not_sent(journey, attempt=challenge.attempt, now=provider.clock())
         raise

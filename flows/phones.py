@@ -4,6 +4,7 @@ import phonenumbers
 
 HOME_REGION = "RU"
 _MAX_LENGTH = 40
+_MOST_DIGITS = 15  # E.164, which some national plans exceed
 # Whose owner pays for a message, or who is no single customer.
 _REFUSED = frozenset(
     {
@@ -31,7 +32,8 @@ def normalise(text: str) -> str | None:
         return None
     if phonenumbers.number_type(number) in _REFUSED:
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    phone = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return phone if len(phone) <= 1 + _MOST_DIGITS else None
 
 
 def mask(phone: str) -> str:

@@ -7,15 +7,15 @@ cross-site POST; a cross-site GET, as every authorization request is, carries th
 from starlette.requests import Request
 from starlette.responses import Response
 
-_INTERACTION_KEPT = 86_400  # seconds beyond its expiry, so that a late customer begins anew
+_INTERACTION_KEPT = 3600  # seconds beyond its expiry, so that a late customer begins anew
 
 
 def _session_name(*, https: bool) -> str:
     return "__Host-session" if https else "session"
 
 
-def _interaction_name(*, https: bool) -> str:
-    return "__Secure-interaction" if https else "interaction"
+def _interaction_name(interaction_id: str, *, https: bool) -> str:
+    return f"{'__Host-' if https else ''}interaction-{interaction_id}"
 
 
 def session(request: Request, *, https: bool) -> str | None:
@@ -23,9 +23,9 @@ def session(request: Request, *, https: bool) -> str | None:
     return request.cookies.get(_session_name(https=https))
 
 
-def interaction(request: Request, *, https: bool) -> str | None:
-    """The secret of the interaction that the request's path names."""
-    return request.cookies.get(_interaction_name(https=https))
+def interaction(request: Request, interaction_id: str, *, https: bool) -> str | None:
+    """The secret of an interaction."""
+    return request.cookies.get(_interaction_name(interaction_id, https=https))
 
 
 def set_session(response: Response, secret: str, *, https: bool, max_age: int) -> None:
@@ -49,14 +49,14 @@ def clear_session(response: Response, *, https: bool) -> None:
 
 
 def set_interaction(
-    response: Response, path: str, secret: str, *, https: bool, max_age: int
+    response: Response, interaction_id: str, secret: str, *, https: bool, max_age: int
 ) -> None:
     """Let the browser prove that an interaction, and no other one, is its own."""
     response.set_cookie(
-        _interaction_name(https=https),
+        _interaction_name(interaction_id, https=https),
         secret,
         max_age=max_age + _INTERACTION_KEPT,
-        path=path,
+        path="/",
         secure=https,
         httponly=True,
         samesite="lax",

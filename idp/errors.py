@@ -101,7 +101,6 @@ def _page(request: Request, key: str, status: int, description: str = "") -> Res
         error=key,
         reference=request.state.reference,
         description=description or None,
-        retry_href=None,
     )
 
 

@@ -89,8 +89,9 @@ def _decoded(text: str) -> str:
 def browser(request: Request) -> Browser:
     """Who is at the other end of a request to a page."""
     https = site(request).provider.settings.https
+    interaction_id = request.path_params.get("interaction_id", "")
     return Browser(
-        secret=cookies.interaction(request, https=https) or "",
+        secret=cookies.interaction(request, interaction_id, https=https) or "",
         session_secret=cookies.session(request, https=https),
         address=request.client.host if request.client else "",
     )

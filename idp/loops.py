@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from flows.provider import Provider
-from storage.errors import StoreError
 
 _FOLLOW_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
@@ -37,9 +36,9 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], provider: 
         try:
             await work()
             failing = False
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - the work goes on, whatever failed this time
             if not failing:
-                provider.log.warning("background_work_failed", reason=str(error))
+                provider.log.warning("background_work_failed", reason=repr(error))
             failing = True
 
 
@@ -50,9 +49,10 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
         current = await provider.store.revisions_read()
         if current.get("clients") != known.get("clients"):
             provider.clients.forget()
+            known["clients"] = current["clients"]
         if current.get("keys") != known.get("keys"):
             await provider.keys.reload(provider.clock())
-        known.update(current)
+            known["keys"] = current["keys"]
 
     return follow
 

@@ -94,6 +94,14 @@ class FoundRequest(Outcome, frozen=True, tag="authorization_request"):
     parameters: dict[str, str]
 
 
+class InteractionStarted(Outcome, frozen=True, tag="interaction_started"):
+    """An interaction waits at its first page."""
+
+
+class Stored(Outcome, frozen=True, tag="stored"):
+    """The authorization request is kept."""
+
+
 class FoundInteraction(Outcome, frozen=True, tag="interaction"):
     """A login in progress."""
 
@@ -237,12 +245,14 @@ class Revoked(Outcome, frozen=True, tag="revoked"):
 
 ClientRead = FoundClient | Unknown
 ChannelRead = FoundChannel | Unknown
+AuthorizationRequestStore = Stored | Limited
 AuthorizationRequestRead = FoundRequest | Unknown
 SessionRead = FoundSession | Unknown
 CodeIssue = Issued | SessionEnded
 CodeRedeem = Redeemed | Unknown | Expired | Mismatch | Replayed
+InteractionStart = InteractionStarted | Limited
 InteractionRead = FoundInteraction | Unknown | OtherBrowser | Expired
-InteractionCancel = Cancelled | Unknown | OtherBrowser | Expired
+InteractionCancel = Cancelled | Completed | Unknown | OtherBrowser | Expired
 InteractionOtpStart = OtpStarted | Refused | Limited | Completed | Unknown | OtherBrowser | Expired
 InteractionOtpVerify = (
     SignedIn

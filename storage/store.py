@@ -19,6 +19,7 @@ from storage.records import (
     AuditEvent,
     ChannelRow,
     ClientRow,
+    KeyedLimit,
     NewChallenge,
     ServerSecretRow,
     SignIn,
@@ -112,15 +113,23 @@ class Store:
     # Authorization
 
     async def authorization_request_store(
-        self, request_id: str, parameters: Mapping[str, str], *, expires_at: int
-    ) -> None:
+        self,
+        request_id: str,
+        parameters: Mapping[str, str],
+        *,
+        expires_at: int,
+        limit: KeyedLimit,
+        now: int,
+    ) -> o.AuthorizationRequestStore:
         """Keep an authorization request that arrived by POST until the browser comes by GET."""
-        await self._call(
+        return await self._call(
             "authorization_request_store",
-            Any,
+            o.AuthorizationRequestStore,
             request_id=request_id,
             parameters=dict(parameters),
             expires_at=expires_at,
+            limit=msgspec.to_builtins(limit),
+            now=now,
         )
 
     async def authorization_request_read(
@@ -141,6 +150,12 @@ class Store:
     async def session_end(self, sid: str, *, client_id: str | None, now: int) -> None:
         """End a session, and every grant that hangs on it without `offline_access`."""
         await self._call("session_end", o.Ended | o.Unknown, sid=sid, client_id=client_id, now=now)
+
+    async def session_leave(self, sid: str, *, client_id: str, now: int) -> None:
+        """End one client's grants under a session, and the session if nobody else hangs on it."""
+        await self._call(
+            "session_leave", o.Ended | o.Unknown, sid=sid, client_id=client_id, now=now
+        )
 
     async def code_issue(
         self,
@@ -204,15 +219,19 @@ class Store:
         browser_hash: bytes,
         request: o.Request,
         expires_at: int,
-    ) -> None:
-        """Begin a login in one browser."""
-        await self._call(
+        limit: KeyedLimit,
+        now: int,
+    ) -> o.InteractionStart:
+        """Begin a login in one browser, if `limit` and the store's memory have room for one."""
+        return await self._call(
             "interaction_start",
-            Any,
+            o.InteractionStart,
             interaction_id=interaction_id,
             browser_hash=browser_hash,
             request=request,
             expires_at=expires_at,
+            limit=msgspec.to_builtins(limit),
+            now=now,
         )
 
     async def interaction_read(
@@ -258,6 +277,7 @@ class Store:
         *,
         browser_hash: bytes,
         otp_hash: bytes,
+        attempt: str,
         wrong_tries: Limit,
         sign_in: SignIn,
         now: int,
@@ -269,6 +289,7 @@ class Store:
             interaction_id=interaction_id,
             browser_hash=browser_hash,
             otp_hash=otp_hash,
+            attempt=attempt,
             wrong_tries=_limit(wrong_tries),
             now=now,
             **_sign_in(sign_in),
@@ -301,6 +322,10 @@ class Store:
     async def customer_read(self, sub: str) -> o.CustomerRead:
         """A customer's profile."""
         return await self._call("customer_read", o.CustomerRead, sub=sub)
+
+    async def otp_not_sent(self, journey: str, *, attempt: str, now: int) -> None:
+        """The message of a challenge could not be handed over: the next one need not wait."""
+        await self._call("otp_not_sent", Any, journey=journey, attempt=attempt, now=now)
 
     # The phone grant
 

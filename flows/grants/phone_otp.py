@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 
 from flows import one_time_code, refresh_tokens
-from flows.authorize import ACR, AMR
 from flows.claims import OFFLINE_ACCESS, OPENID, SCOPES
 from flows.client_auth import authenticate
 from flows.clients import Client
@@ -40,9 +39,7 @@ class Started:
     resend_after: int
 
 
-async def start(
-    provider: Provider, authorization: str | None, parameters: Parameters, address: str
-) -> Started:
+async def start(provider: Provider, authorization: str | None, parameters: Parameters) -> Started:
     """Send a one-time code to a phone; with an `otp_session`, the same code once more.
 
     Raises an OAuthError: InvalidRequest for what is no phone, SlowDown at a rate limit.
@@ -57,10 +54,15 @@ async def start(
     presented = parameters.get("otp_session")
     otp_session = presented or random_id()
     now = provider.clock()
+    # All of a bot's customers come from the bot's address: the client is what can be counted.
+    source = one_time_code.keyed(
+        "send:client", client.client_id, provider.settings.otp.sends_per_client
+    )
+    challenge = one_time_code.new_challenge(provider, otp_session, phone, source)
     started = await provider.store.otp_start(
         otp_session,
         client_id=client.client_id,
-        challenge=one_time_code.new_challenge(provider, otp_session, phone, address),
+        challenge=challenge,
         resend=presented is not None,
         now=now,
     )
@@ -76,7 +78,12 @@ async def start(
     if started.send:
         try:
             await one_time_code.send(
-                provider, client, client.channel.locale, phone, started.challenge_id
+                provider,
+                client,
+                client.channel.locale,
+                otp_session,
+                challenge=challenge,
+                started=started,
             )
         except MessengerError as error:
             raise TemporarilyUnavailable("the code could not be sent", retry_after=1) from error
@@ -110,8 +117,8 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
         sign_in=SignIn(
             new_sid=random_id(),
             grant_id=grant_id,
-            acr=ACR,
-            amr=AMR,
+            acr=one_time_code.ACR,
+            amr=one_time_code.AMR,
             lifetimes=provider.settings.lifetimes,
         ),
         now=provider.clock(),

@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flows import authorize, login
-from flows.errors import InvalidRequest, PageError
+from flows.errors import InvalidRequest, PageError, TemporarilyUnavailable
 from flows.parameters import Parameters
-from flows.requests import AuthorizationResponse
+from flows.requests import AuthorizationResponse, respond_error
 from idp import http
 from idp.endpoints.interaction import proceed
 from keys.hashing import random_id
-from storage.outcomes import Unknown
+from storage.outcomes import Limited, Unknown
 
 CONTINUE_PATH = "/authorize/continue"
 _REQUEST_SECONDS = 600
@@ -44,9 +44,18 @@ async def _store(request: Request, parameters: Parameters) -> Response:
         return http.deliver(request, checked, http.locale(request))
     # `SameSite=Lax` keeps the session cookie from a cross-site POST: the browser comes again.
     request_id = random_id()
-    await provider.store.authorization_request_store(
-        request_id, parameters.values, expires_at=provider.clock() + _REQUEST_SECONDS
+    now = provider.clock()
+    stored = await provider.store.authorization_request_store(
+        request_id,
+        parameters.only(authorize.PARAMETERS).values,
+        expires_at=now + _REQUEST_SECONDS,
+        limit=login.beginnings(provider, http.browser(request).address),
+        now=now,
     )
+    if isinstance(stored, Limited):
+        unavailable = TemporarilyUnavailable("too many sign-ins were begun")
+        response = respond_error(checked.request, provider.issuer, unavailable)
+        return http.deliver(request, response, checked.request.locale)
     return http.redirect(f"{CONTINUE_PATH}?request_id={request_id}")
 
 

@@ -55,7 +55,7 @@ def proceed(request: Request, step: Begun | Finished, locale: str) -> Response:
         response = http.redirect(path_of(step.interaction_id, "phone"))
         cookies.set_interaction(
             response,
-            path_of(step.interaction_id),
+            step.interaction_id,
             step.secret,
             https=settings.https,
             max_age=settings.lifetimes.interaction,

@@ -1,6 +1,7 @@
 """RP-initiated logout, by GET and by POST, and its confirmation."""
 
 import hmac
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,9 +32,14 @@ async def _logout(request: Request, *, confirmed: bool) -> Response:
     try:
         posted = request.method == "POST"
         parameters = await http.form(request) if posted else http.query(request)
+        parameters.refuse_repeated()
     except InvalidRequest as error:
         raise PageError("invalid_request", error.description, status=error.status) from error
     session_secret = cookies.session(request, https=provider.settings.https)
+    if posted and not confirmed and session_secret is None:
+        # `SameSite=Lax` keeps the cookie from a cross-site POST: the browser comes again by GET.
+        known = parameters.only(frozenset(PARAMETERS)).values
+        return http.redirect(f"{request.url.path}?{urlencode(known)}")
     csrf = b64url(derive(provider.keys.secret("csrf"), "logout", session_secret or ""))
     if confirmed and not hmac.compare_digest(
         (parameters.get("csrf") or "").encode(), csrf.encode()

@@ -27,7 +27,6 @@ async def otp(request: Request) -> Response:
         http.site(request).provider,
         request.headers.get("authorization"),
         parameters,
-        request.client.host if request.client else "",
     )
     return http.json(started)
 

@@ -7,6 +7,8 @@ local limits = require('limits')
 
 local M = {}
 
+local LONGEST = 600 -- seconds that a code lives, however often it is sent
+
 local function started(challenge, send)
     return {
         type = 'started', challenge_id = challenge.challenge_id, send = send,
@@ -23,7 +25,8 @@ function M.start(journey, args)
         return { type = 'refused' }
     end
     local running = rows.live(box.space.challenge:get(journey), now)
-    if running ~= nil and (running.phone ~= args.phone or running.spent_by ~= nil or running.tries_left == 0) then
+    if running ~= nil and (running.phone ~= args.phone or running.spent_by ~= nil or running.tries_left == 0
+        or now >= running.created_at + LONGEST) then
         running = nil
     end
     if running ~= nil then
@@ -41,12 +44,13 @@ function M.start(journey, args)
         end
     end
     audit_trail.record(args.test and 'test_number_used' or 'code_sent', now, {
-        client_id = args.client_id, detail = { phone = args.phone },
+        client_id = args.client_id, detail = { phone = e164.mask(args.phone) },
     })
     local resend_at = args.test and now or now + args.resend_after
     if running ~= nil then
         return started(box.space.challenge:update(journey, {
-            { '=', 'resend_at', resend_at }, { '=', 'expires_at', now + args.validity },
+            { '=', 'resend_at', resend_at },
+            { '=', 'expires_at', math.min(now + args.validity, running.created_at + LONGEST) },
             { '=', 'attempt', args.attempt },
         }), not running.test)
     end
@@ -57,11 +61,20 @@ function M.start(journey, args)
         code_hash = args.otp_hash,
         tries_left = args.tries,
         resend_at = resend_at,
+        created_at = now,
         expires_at = now + args.validity,
         attempt = args.attempt,
         test = args.test,
         client_id = args.bound_client_id,
     }), not args.test)
+end
+
+-- The message of `attempt` could not be handed over: the next one need not wait.
+function M.not_sent(journey, args)
+    local challenge = box.space.challenge:get(journey)
+    if challenge ~= nil and challenge.attempt == args.attempt then
+        box.space.challenge:update(journey, { { '=', 'resend_at', args.now } })
+    end
 end
 
 local function wrong(challenge)
@@ -72,8 +85,10 @@ local function wrong(challenge)
 end
 
 -- Checks a code and counts the try. Returns the challenge when it is right, otherwise nil and the refusal.
+-- `spender` is who may present the right code again: a request that is repeated, or a browser's interaction.
 function M.check(journey, args)
     local now = args.now
+    local spender = args.spender or args.attempt
     local challenge = box.space.challenge:get(journey)
     if challenge == nil or rows.plain(challenge.client_id) ~= args.bound_client_id then
         return nil, { type = 'unknown' }
@@ -84,35 +99,37 @@ function M.check(journey, args)
     -- Lua interns strings, so `==` compares two addresses: its time tells nothing about a code.
     local right = challenge.code_hash == args.otp_hash
     if challenge.spent_by ~= nil then
-        if right and challenge.spent_by == args.attempt then
+        if right and challenge.spent_by == spender then
             return challenge
         end
         return nil, { type = 'spent' }
     end
-    -- The same wrong code again, by a second click or a retry, is not another guess.
-    if challenge.tries_left == 0 or challenge.wrong_hash == args.otp_hash then
+    -- A request that is repeated after a lost answer is not another guess.
+    if challenge.tries_left == 0 or challenge.wrong_attempt == args.attempt then
         return nil, wrong(challenge)
     end
     local key = 'wrong:' .. e164.unpack(challenge.phone)
     local wrong_tries = { { key = key, burst = args.wrong_tries.burst, period = args.wrong_tries.period } }
-    if not challenge.test then
+    -- The first try of a journey is always heard: somebody else's guesses must not lock the customer out.
+    -- How many journeys there are is bounded by the limits on sending.
+    if not challenge.test and challenge.wrong_attempt ~= nil then
         local wait = limits.wait(wrong_tries, now)
         if wait > 0 then
             return nil, { type = 'limited', retry_after = wait }
         end
     end
     if right then
-        return box.space.challenge:update(journey, { { '=', 'spent_by', args.attempt } })
+        return box.space.challenge:update(journey, { { '=', 'spent_by', spender } })
     end
     if not challenge.test then
         limits.take(wrong_tries, now)
     end
     challenge = box.space.challenge:update(journey, {
-        { '-', 'tries_left', 1 }, { '=', 'wrong_hash', args.otp_hash },
+        { '-', 'tries_left', 1 }, { '=', 'wrong_attempt', args.attempt },
     })
     if challenge.tries_left == 0 then
         audit_trail.record('code_exhausted', now, {
-            client_id = args.client_id, detail = { phone = challenge.phone },
+            client_id = args.client_id, detail = { phone = e164.mask(challenge.phone) },
         })
     end
     return nil, wrong(challenge)

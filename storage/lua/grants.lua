@@ -9,6 +9,24 @@ function M.kill(grant_id)
     box.space.refresh:delete(grant_id)
 end
 
+local MOST = 100 -- grants of one client under one session, so that the session's end stays one small step
+
+-- A browser that goes through authorization again and again loses its oldest grant of that client.
+function M.end_oldest(newest)
+    local count, oldest = 0, nil
+    for _, grant in box.space.grant.index.sid:pairs(newest.sid) do
+        if grant.client_id == newest.client_id and grant.grant_id ~= newest.grant_id then
+            count = count + 1
+            if oldest == nil or grant.created_at < oldest.created_at then
+                oldest = grant
+            end
+        end
+    end
+    if count >= MOST then
+        M.kill(oldest.grant_id)
+    end
+end
+
 -- What one customer allows one client, remembered once and written again only when it grows.
 local function remember_consent(sub, client_id, scope, now)
     local known = box.space.consent:get({ sub, client_id })

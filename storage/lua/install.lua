@@ -1,5 +1,4 @@
 -- Brings a store to this version: migrations, users, procedures and their rights.
-local fio = require('fio')
 local tx = require('tx')
 local migrations = require('migrations')
 
@@ -64,7 +63,5 @@ function M.all(options)
     end
     rawset(_G, CONTRACT, procedures)
 end
-
-M.directory = fio.dirname(debug.getinfo(1, 'S').source:sub(2))
 
 return M

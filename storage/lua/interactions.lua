@@ -3,9 +3,22 @@ local rows = require('rows')
 local audit_trail = require('audit_trail')
 local customers = require('customers')
 local grants = require('grants')
+local limits = require('limits')
 local sessions = require('sessions')
 
 local M = {}
+
+local FULL = 0.8 -- of the memory; what is left is for those who have signed in
+
+-- Anybody can ask for authorization, so this is refused before memory runs out. Returns nil where there is room.
+function M.room_for_more(args)
+    local memory = box.slab.info()
+    if memory.arena_used > FULL * memory.quota_size then
+        return { type = 'limited', retry_after = 60 }
+    end
+    local wait = limits.take({ args.limit }, args.now)
+    return wait > 0 and { type = 'limited', retry_after = wait } or nil
+end
 
 -- The interaction, or nil and the answer that refuses. It belongs to the browser that began it.
 function M.find(args)

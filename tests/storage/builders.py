@@ -14,7 +14,7 @@ import msgspec
 
 from conf.settings import Lifetimes, Limit
 from storage import outcomes as o
-from storage.records import NewChallenge, SignIn, Wanted
+from storage.records import KeyedLimit, NewChallenge, SignIn, Wanted
 from storage.store import Store
 
 NOW: Final = 1_800_000_000
@@ -123,19 +123,29 @@ def new_sign_in(**changed: Any) -> SignIn:
     return msgspec.structs.replace(sign_in, **changed)
 
 
+def room() -> KeyedLimit:
+    """A limit that refuses nothing, and that nobody else counts against."""
+    return KeyedLimit(new("begin"), 1, 1)
+
+
 class Journey(Protocol):
     """A customer on the way to prove a phone."""
 
     async def start(self, store: Store, challenge: NewChallenge, now: int = NOW) -> Any: ...
 
     async def enter(
-        self, store: Store, code: str, now: int = NOW, wrong_tries: Limit = NO_LIMIT
+        self,
+        store: Store,
+        code: str,
+        now: int = NOW,
+        wrong_tries: Limit = NO_LIMIT,
+        attempt: str | None = None,
     ) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneGrant:
-    """A client's own journey. The same object makes the same redeeming call again."""
+    """A client's own journey. The same object redeems by the same call again, not so a guess."""
 
     client_id: str = CLIENT
     otp_session: str = field(default_factory=lambda: new("otp-session"))
@@ -158,7 +168,12 @@ class PhoneGrant:
         )
 
     async def enter(
-        self, store: Store, code: str, now: int = NOW, wrong_tries: Limit = NO_LIMIT
+        self,
+        store: Store,
+        code: str,
+        now: int = NOW,
+        wrong_tries: Limit = NO_LIMIT,
+        attempt: str | None = None,
     ) -> o.OtpRedeem:
         return await store.otp_redeem(
             self.otp_session,
@@ -167,7 +182,7 @@ class PhoneGrant:
             new_sub=self.new_sub,
             wanted=Wanted(self.client_id, self.scope, self.offline, self.refresh),
             refresh_hash=digest(self.token),
-            attempt=self.attempt,
+            attempt=attempt or (self.attempt if code == RIGHT else new("guess")),
             wrong_tries=wrong_tries,
             sign_in=self.sign_in,
             now=now,
@@ -202,6 +217,8 @@ class Login:
             browser_hash=digest(self.browser),
             request=self.request,
             expires_at=now + LIFETIMES.interaction,
+            limit=room(),
+            now=now,
         )
         return self
 
@@ -213,12 +230,18 @@ class Login:
         )
 
     async def enter(
-        self, store: Store, code: str, now: int = NOW, wrong_tries: Limit = NO_LIMIT
+        self,
+        store: Store,
+        code: str,
+        now: int = NOW,
+        wrong_tries: Limit = NO_LIMIT,
+        attempt: str | None = None,
     ) -> o.InteractionOtpVerify:
         return await store.interaction_otp_verify(
             self.interaction_id,
             browser_hash=digest(self.browser),
             otp_hash=digest(code),
+            attempt=attempt or new("attempt"),
             wrong_tries=wrong_tries,
             sign_in=self._sign_in,
             now=now,

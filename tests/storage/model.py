@@ -20,7 +20,7 @@ LIFETIMES = Lifetimes(
     session_absolute=4000,
 )
 WRONG_TRIES = Limit(burst=7, period=700)
-TRIES, VALIDITY, RESEND_AFTER = 5, 180, 30
+TRIES, VALIDITY, RESEND_AFTER, LONGEST = 5, 180, 30, 600
 REPLAY_MEMORY = 3600
 TOUCH_EVERY = 60
 
@@ -59,10 +59,11 @@ class FamilyRow:
 class ChallengeRow:
     challenge_id: str
     attempt: str
+    created_at: int
     resend_at: int
     expires_at: int
     tries_left: int = TRIES
-    wrong: str | None = None
+    wrong_attempt: str | None = None
     spent_by: str | None = None
     grant_id: str | None = None
 
@@ -152,14 +153,15 @@ class Model:
         """Begin a challenge or go on with the running one, and say whether a message is due."""
         running = self.challenges.get(journey)
         if running is None or self._is_over(running):
-            running = ChallengeRow(challenge_id, attempt, self.now, self.now)
+            running = ChallengeRow(challenge_id, attempt, self.now, self.now, self.now)
             self.challenges[journey] = running
         elif running.attempt == attempt:
             return True
         if self.now < running.resend_at:
             return False
         running.attempt = attempt
-        running.resend_at, running.expires_at = self.now + RESEND_AFTER, self.now + VALIDITY
+        running.resend_at = self.now + RESEND_AFTER
+        running.expires_at = min(self.now + VALIDITY, running.created_at + LONGEST)
         return True
 
     def enter(self, journey: str, phone: str, code: str, attempt: str) -> o.Outcome | None:
@@ -172,14 +174,15 @@ class Model:
         if row.spent_by is not None:
             again = code == RIGHT and row.spent_by == attempt
             return None if again and self.alive(row.grant_id or "") else o.Spent()
-        if row.tries_left > 0 and code != row.wrong:
+        if row.tries_left > 0 and attempt != row.wrong_attempt:
             limited = self._wait(phone)
-            if limited is not None:
+            if limited is not None and row.wrong_attempt is not None:
                 return limited
             if code == RIGHT:
                 return None
-            self.arrivals[phone] = self._next_arrival(phone)
-            row.tries_left, row.wrong = row.tries_left - 1, code
+            if limited is None:
+                self.arrivals[phone] = self._next_arrival(phone)
+            row.tries_left, row.wrong_attempt = row.tries_left - 1, attempt
         return o.Wrong(row.tries_left) if row.tries_left else o.Exhausted()
 
     def spend(self, journey: str, attempt: str, grant_id: str) -> None:
@@ -221,7 +224,8 @@ class Model:
 
     def _is_over(self, challenge: ChallengeRow) -> bool:
         spent = challenge.spent_by is not None or challenge.tries_left == 0
-        return spent or self.now >= challenge.expires_at
+        too_old = self.now >= challenge.created_at + LONGEST
+        return spent or too_old or self.now >= challenge.expires_at
 
     def _next_arrival(self, phone: str) -> int:
         return max(self.arrivals.get(phone, 0), self.now) + WRONG_TRIES.period // WRONG_TRIES.burst

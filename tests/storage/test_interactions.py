@@ -15,6 +15,7 @@ from tests.storage.builders import (
     new_challenge,
     new_phone,
     open_grant,
+    room,
 )
 
 
@@ -100,7 +101,9 @@ async def test_cancelling_after_the_sign_in_changes_nothing(store: Store) -> Non
 
 async def test_a_stored_request_is_read_as_often_as_the_browser_asks(store: Store) -> None:
     request_id, parameters = new("request"), {"client_id": "app", "state": "ü"}
-    await store.authorization_request_store(request_id, parameters, expires_at=NOW + 60)
+    await store.authorization_request_store(
+        request_id, parameters, expires_at=NOW + 60, limit=room(), now=NOW
+    )
 
     for _ in range(2):
         found = await store.authorization_request_read(request_id, now=NOW + 59)
@@ -109,13 +112,17 @@ async def test_a_stored_request_is_read_as_often_as_the_browser_asks(store: Stor
 
 async def test_a_stored_request_without_parameters_is_stored(store: Store) -> None:
     request_id = new("request")
-    await store.authorization_request_store(request_id, {}, expires_at=NOW + 60)
+    await store.authorization_request_store(
+        request_id, {}, expires_at=NOW + 60, limit=room(), now=NOW
+    )
 
     assert await store.authorization_request_read(request_id, now=NOW) == o.FoundRequest({})
 
 
 async def test_a_stored_request_ends_in_the_second_of_its_expiry(store: Store) -> None:
     request_id = new("request")
-    await store.authorization_request_store(request_id, {}, expires_at=NOW + 60)
+    await store.authorization_request_store(
+        request_id, {}, expires_at=NOW + 60, limit=room(), now=NOW
+    )
 
     assert await store.authorization_request_read(request_id, now=NOW + 60) == o.Unknown()

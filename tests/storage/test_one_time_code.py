@@ -135,16 +135,16 @@ async def test_the_right_code_among_many_guesses_wins_if_a_try_is_left_for_it(
     assert others[o.Wrong] == min(place, TRIES - 1)
 
 
-async def test_the_same_wrong_code_again_is_not_another_guess(
+async def test_a_wrong_code_by_the_same_request_again_is_not_another_guess(
     store: Store, new_journey: NewJourney
 ) -> None:
     journey = await new_journey()
     await journey.start(store, new_challenge(new_phone()))
 
-    answers = await at_once(journey.enter(store, WRONG) for _ in range(MANY))
+    answers = await at_once(journey.enter(store, WRONG, attempt="once") for _ in range(MANY))
 
     assert answers == [o.Wrong(4)] * MANY
-    assert await journey.enter(store, guess(1)) == o.Wrong(3)
+    assert await journey.enter(store, WRONG) == o.Wrong(3)
 
 
 async def test_a_code_of_nothing_is_unknown(store: Store, new_journey: NewJourney) -> None:
@@ -349,7 +349,19 @@ async def test_wrong_codes_count_across_the_journeys_of_a_phone(
 
     answers = [await journey.enter(store, WRONG, wrong_tries=limit) for journey in journeys]
 
-    assert answers == [o.Wrong(4), o.Wrong(4), o.Wrong(4), o.Limited(200)]
+    assert answers == [o.Wrong(4)] * 4
+    assert await journeys[0].enter(store, WRONG, wrong_tries=limit) == o.Limited(200)
+
+
+async def test_guesses_of_others_do_not_lock_a_customer_out(
+    store: Store, new_journey: NewJourney
+) -> None:
+    phone, limit, others, own = new_phone(), Limit(1, 600), await new_journey(), await new_journey()
+    await others.start(store, new_challenge(phone))
+    await own.start(store, new_challenge(phone))
+    await others.enter(store, WRONG, wrong_tries=limit)
+
+    assert is_proof(await own.enter(store, RIGHT, wrong_tries=limit))
 
 
 async def test_a_limited_try_is_not_counted_and_not_looked_at(

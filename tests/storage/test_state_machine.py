@@ -167,11 +167,11 @@ class Machine(RuleBasedStateMachine):
     ) -> Grant | MultipleResults[Grant]:
         phone, chosen = journey
         challenge = self._model.challenges.get(chosen.otp_session)
-        # An attempt is one request, so it is of one challenge.
-        attempt = f"{attempt} {challenge.challenge_id}" if challenge is not None else attempt
+        # An attempt is one request, so it is of one challenge and one code.
+        attempt = f"{attempt} {challenge.challenge_id if challenge else ''} {code}"
         ids = new_sign_in(new_sid=attempt, grant_id=attempt, lifetimes=LIFETIMES)
         grant, now = replace(chosen, attempt=attempt, sign_in=ids), self._model.now
-        answer = self._answer(lambda: grant.enter(self._store, code, now, WRONG_TRIES))
+        answer = self._answer(lambda: grant.enter(self._store, code, now, WRONG_TRIES, attempt))
         refusal = self._model.enter(grant.otp_session, phone, code, attempt)
         if refusal is not None:
             assert answer == refusal

@@ -1,6 +1,7 @@
 """The sweep removes what has expired, in batches, and nothing that anybody could still ask for."""
 
 from storage import outcomes as o
+from storage.records import KeyedLimit
 from storage.store import Store
 from tests.storage.builders import (
     CLIENT,
@@ -20,12 +21,15 @@ from tests.storage.builders import (
 DAY = 86_400
 FOREVER = NOW + 10 * 365 * DAY
 EVERYTHING = 1_000_000
+STAYS = KeyedLimit("begin", 1_000, 10**13)  # its row expires long after all others
 KEPT = {"consent", "customer", "audit", "heartbeat", "revision", "schema_version"}
 
 
 async def store_requests(store: Store, how_many: int) -> None:
     for number in range(how_many):
-        await store.authorization_request_store(f"request-{number}", {}, expires_at=NOW + number)
+        await store.authorization_request_store(
+            f"request-{number}", {}, expires_at=NOW + number, limit=STAYS, now=NOW
+        )
 
 
 async def test_what_is_not_expired_stays(fresh_store: Store) -> None:
@@ -110,9 +114,9 @@ async def test_a_spent_code_is_remembered_for_an_hour(fresh_store: Store) -> Non
     assert await code.redeem(fresh_store, now=NOW + 3600) == o.Unknown()
 
 
-async def test_an_expired_login_is_remembered_for_a_day(fresh_store: Store) -> None:
+async def test_an_expired_login_is_remembered_for_an_hour(fresh_store: Store) -> None:
     login = await Login().begin(fresh_store)
-    swept = NOW + LIFETIMES.interaction + DAY
+    swept = NOW + LIFETIMES.interaction + 3600
 
     await fresh_store.sweep(limit=EVERYTHING, now=swept - 1)
     assert await login.read(fresh_store, swept - 1) == o.Expired(login.request)

@@ -1,6 +1,7 @@
 -- Authorization codes: issued to a session that exists, redeemed once.
 local rows = require('rows')
 local grants = require('grants')
+local interactions = require('interactions')
 local sessions = require('sessions')
 local audit_trail = require('audit_trail')
 
@@ -9,6 +10,10 @@ local M = {}
 local REPLAY_MEMORY = 3600 -- seconds that a spent code is remembered
 
 function M.authorization_request_store(args)
+    local refusal = interactions.room_for_more(args)
+    if refusal ~= nil then
+        return refusal
+    end
     box.space.authorization_request:replace({ args.request_id, args.parameters, args.expires_at })
     return { type = 'stored' }
 end
@@ -95,6 +100,7 @@ function M.code_redeem(args)
         grants.begin_family(grant.grant_id, args.refresh_hash, args)
     end
     grant = box.space.grant:update(grant.grant_id, { { '=', 'expires_at', lives_until } })
+    grants.end_oldest(grant)
     return redeemed(code, grant)
 end
 

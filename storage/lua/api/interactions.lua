@@ -8,6 +8,10 @@ local M = {}
 
 function M.interaction_start(args)
     if box.space.interaction:get(args.interaction_id) == nil then
+        local refusal = interactions.room_for_more(args)
+        if refusal ~= nil then
+            return refusal
+        end
         rows.insert(box.space.interaction, {
             interaction_id = args.interaction_id,
             browser_hash = args.browser_hash,
@@ -16,7 +20,7 @@ function M.interaction_start(args)
             expires_at = args.expires_at,
         })
     end
-    return { type = 'started' }
+    return { type = 'interaction_started' }
 end
 
 function M.interaction_read(args)
@@ -44,10 +48,11 @@ function M.interaction_cancel(args)
     if interaction == nil then
         return refusal
     end
-    if interaction.step ~= 'done' then
-        box.space.interaction:update(args.interaction_id, { { '=', 'step', 'cancelled' } })
-        box.space.challenge:delete(args.interaction_id)
+    if interaction.step == 'done' then
+        return { type = 'completed', request = interaction.request }
     end
+    box.space.interaction:update(args.interaction_id, { { '=', 'step', 'cancelled' } })
+    box.space.challenge:delete(args.interaction_id)
     return { type = 'cancelled', request = interaction.request }
 end
 

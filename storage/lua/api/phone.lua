@@ -32,14 +32,20 @@ function M.interaction_otp_start(args)
     return answer
 end
 
+-- For both kinds of journey.
+function M.otp_not_sent(args)
+    challenges.not_sent(args.journey, args)
+    return { type = 'noted' }
+end
+
 function M.interaction_otp_verify(args)
     local interaction, refusal = interactions.find(args)
     if interaction == nil then
         return refusal
     end
     args.client_id = interaction.request.client_id
-    -- The same code from the same browser is a repeat of the same step, not another use.
-    args.attempt = args.interaction_id
+    -- The right code again from the same browser is a repeat of the same step, not another use.
+    args.spender = args.interaction_id
     local challenge
     challenge, refusal = challenges.check(args.interaction_id, args)
     if interaction.step == 'done' then

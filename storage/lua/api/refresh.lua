@@ -58,8 +58,14 @@ function M.refresh_rotate(args)
         return rotated(grant)
     end
     if family.previous_hash == args.presented_hash then
-        local repeated = family.attempt == args.attempt
-        if repeated or args.now - family.rotated_at < args.lifetimes.refresh_grace then
+        if family.attempt == args.attempt then
+            return rotated(grant)
+        end
+        if args.now - family.rotated_at < args.lifetimes.refresh_grace then
+            -- A lost answer looks like this, and so does a thief who keeps in step.
+            audit_trail.record('refresh_token_repeated', args.now, {
+                sub = grant.sub, client_id = grant.client_id, detail = { grant_id = args.grant_id },
+            })
             return rotated(grant)
         end
     end

@@ -5,7 +5,7 @@ local sessions = require('sessions')
 local M = {}
 
 -- Seconds that an expired interaction is kept: a customer who comes back late begins it anew.
-local INTERACTION_MEMORY = 86400
+local INTERACTION_MEMORY = 3600
 
 local function drop(space)
     return function(row)

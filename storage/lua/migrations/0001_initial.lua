@@ -62,7 +62,7 @@ local function up()
         field('sid', 'string'), field('sub', 'string'), field('auth_time', 'unsigned'),
         field('acr', 'string'), field('amr', 'string'), field('created_at', 'unsigned'),
         field('seen_at', 'unsigned'), field('expires_at', 'unsigned'),
-    }, primary('sid'), index('sub', { 'sub' }), EXPIRY)
+    }, primary('sid'), EXPIRY)
 
     space('grant', {
         field('grant_id', 'string'), field('sub', 'string'), field('client_id', 'string'),
@@ -93,8 +93,9 @@ local function up()
     space('challenge', {
         field('journey', 'string'), field('challenge_id', 'string'), field('phone', 'unsigned'),
         field('code_hash', 'string'), field('tries_left', 'unsigned'), field('resend_at', 'unsigned'),
-        field('expires_at', 'unsigned'), field('attempt', 'string'), field('test', 'boolean'),
-        optional('client_id', 'string'), optional('spent_by', 'string'), optional('wrong_hash', 'string'),
+        field('created_at', 'unsigned'), field('expires_at', 'unsigned'),
+        field('attempt', 'string'), field('test', 'boolean'),
+        optional('client_id', 'string'), optional('spent_by', 'string'), optional('wrong_attempt', 'string'),
     }, primary('journey'), EXPIRY)
 
     -- A login in progress in one browser.
