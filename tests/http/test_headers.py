@@ -180,10 +180,9 @@ def test_on_https_cookies_are_bound_to_the_host_and_to_tls(https: Running) -> No
     browser, party = Browser(https), RelyingParty(https)
     begun = browser.authorize(party)
     interaction = begun.headers["set-cookie"]
-    assert interaction.startswith("__Secure-interaction=")
-    assert {"HttpOnly", "Secure", "SameSite=lax", f"Path={browser.interaction}"} < set(
-        interaction.split("; ")
-    )
+    assert interaction.startswith("__Host-interaction-")
+    assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/"} < set(interaction.split("; "))
+    assert "Domain" not in interaction
     browser.prove(new_phone())
     session = browser.submit("profile", given_name="Анна", terms="accepted").headers["set-cookie"]
     assert session.startswith("__Host-session=")

@@ -113,7 +113,7 @@ def test_its_tokens_are_refreshed_as_any(bot: RelyingParty) -> None:
 def test_its_session_ends_with_its_id_token_as_proof(bot: RelyingParty) -> None:
     tokens = tokens_of(bot, new_phone())
     with bot.provider.client() as client:
-        client.post("/logout", data={"id_token_hint": tokens["id_token"]})
+        client.get("/logout", params={"id_token_hint": tokens["id_token"]})
     assert is_invalid(bot.refresh(tokens["refresh_token"]))
 
 
@@ -129,13 +129,6 @@ def test_each_wrong_code_costs_a_try_and_the_last_one_all(bot: RelyingParty) -> 
     right = grant(bot, otp_session, bot.provider.code_for(phone))
     assert is_invalid(right)
     assert right.json()["tries_left"] == 0
-
-
-def test_the_same_wrong_code_again_is_no_other_guess(bot: RelyingParty) -> None:
-    phone = new_phone()
-    otp_session, wrong = start(bot, phone), wrong_codes(bot, phone)[0]
-    assert [grant(bot, otp_session, wrong).json()["tries_left"] for _ in range(3)] == [4, 4, 4]
-    assert grant(bot, otp_session, bot.provider.code_for(phone)).status_code == 200
 
 
 @pytest.mark.parametrize("otp", ["12345", "1234567", "12345a", "١٢٣٤٥٦", "000 00"])
@@ -213,6 +206,8 @@ def test_a_phone_bears_only_so_many_wrong_codes(bot: RelyingParty) -> None:
         for code in wrong_codes(bot, phone)[:5]:
             assert is_invalid(grant(bot, otp_session, code))
     otp_session = start(bot, phone)
+    # The first try of a journey is heard: somebody else's guesses must not lock the customer out.
+    assert is_invalid(grant(bot, otp_session, wrong_codes(bot, phone)[0]))
     refused = grant(bot, otp_session, bot.provider.code_for(phone))
     assert (refused.status_code, refused.json()["error"]) == (429, "slow_down")
     assert 0 < int(refused.headers["retry-after"]) <= 240

@@ -166,7 +166,7 @@ async def test_50_clicks_on_one_form_give_one_answer(browser: Browser, party: Re
         "terms": "accepted",
     }
     path = f"{browser.interaction}/profile"
-    cookie = {"Cookie": f"interaction={browser.http.cookies['interaction']}"}
+    cookie = {"Cookie": "; ".join(f"{it.name}={it.value}" for it in browser.http.cookies.jar)}
     async with connections(browser.provider, 50) as clients:
         answers = await asyncio.gather(
             *(client.post(path, data=form, headers=cookie) for client in clients)

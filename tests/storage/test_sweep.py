@@ -18,8 +18,7 @@ from tests.storage.builders import (
     open_grant,
 )
 
-DAY = 86_400
-FOREVER = NOW + 10 * 365 * DAY
+FOREVER = NOW + 10**12
 EVERYTHING = 1_000_000
 STAYS = KeyedLimit("begin", 1_000, 10**13)  # its row expires long after all others
 KEPT = {"consent", "customer", "audit", "heartbeat", "revision", "schema_version"}
@@ -44,7 +43,7 @@ async def test_what_is_not_expired_stays(fresh_store: Store) -> None:
 async def test_a_batch_is_as_big_as_its_limit_and_the_next_goes_on(fresh_store: Store) -> None:
     await store_requests(fresh_store, 25)
 
-    batches = [await fresh_store.sweep(limit=10, now=FOREVER) for _ in range(4)]
+    batches = [await fresh_store.sweep(limit=10, now=NOW + 100) for _ in range(4)]
 
     assert batches == [10, 10, 5, 0]
 
