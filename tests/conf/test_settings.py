@@ -54,6 +54,7 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         lifetimes=Lifetimes(),
         otp=Otp(),
         test_numbers=(),
+        interactions_per_address=Limit(6000, 3600),
         messenger=Messenger("https://sms.example.com/send", {}),
         log_format="json",
     )
@@ -89,6 +90,7 @@ def test_every_key_is_read(place: Path) -> None:
         resend_after_seconds = 0
         sends_per_phone = { burst = 1, period_seconds = 11 }
         sends_per_address = { burst = 2, period_seconds = 12 }
+        sends_per_client = { burst = 4, period_seconds = 14 }
         wrong_tries_per_phone = { burst = 3 }
         [[test_numbers]]
         first = "+79990000000"
@@ -109,7 +111,7 @@ def test_every_key_is_read(place: Path) -> None:
     assert loaded.log_format == "console"
     assert loaded.store == StoreSettings(67108864, 1.0)
     assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)
-    assert loaded.otp == Otp(10, 3, 0, Limit(1, 11), Limit(2, 12), Limit(3, 3600))
+    assert loaded.otp == Otp(10, 3, 0, Limit(1, 11), Limit(2, 12), Limit(4, 14), Limit(3, 3600))
     assert loaded.test_numbers == (settings.TestNumbers(79990000000, 79990000009, "123456"),)
     assert loaded.messenger is not None
     assert loaded.messenger.headers == {

@@ -1,8 +1,9 @@
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.http.provider import Browser, RelyingParty, Running
+from tests.http.provider import Browser, OpenBrowser, RelyingParty, Running
 from tests.http.provider import provider as run_provider
 
 
@@ -34,8 +35,25 @@ def party(provider: Running) -> RelyingParty:
 
 
 @pytest.fixture
-def browser(provider: Running) -> Iterator[Browser]:
+def open_browser() -> Iterator[OpenBrowser]:
+    """Opens browsers without any cookies, and closes them in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(running: Running) -> Browser:
+            browser = Browser(running)
+            stack.callback(browser.http.close)
+            return browser
+
+        yield opened
+
+
+@pytest.fixture
+def browser(provider: Running, open_browser: OpenBrowser) -> Browser:
     """A browser without any cookies."""
-    made = Browser(provider)
-    yield made
-    made.http.close()
+    return open_browser(provider)
+
+
+@pytest.fixture
+def other_browser(provider: Running, open_browser: OpenBrowser) -> Browser:
+    """Another one, for somebody else."""
+    return open_browser(provider)

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -283,6 +283,9 @@ class Browser:
         code = self.sign_in(party, phone, **changes)["code"]
         answer: dict[str, Any] = party.redeem(code).json()
         return answer
+
+
+OpenBrowser = Callable[[Running], Browser]
 
 
 def parameters_of(response: httpx2.Response) -> dict[str, str]:

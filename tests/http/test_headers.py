@@ -4,7 +4,14 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.http.provider import Browser, RelyingParty, Running, new_phone, parameters_of
+from tests.http.provider import (
+    Browser,
+    OpenBrowser,
+    RelyingParty,
+    Running,
+    new_phone,
+    parameters_of,
+)
 from tests.http.provider import provider as run_provider
 from tests.process.processes import eventually
 
@@ -176,8 +183,10 @@ def test_a_trusted_proxy_may_say_where_a_request_came_from(https: Running) -> No
 # https
 
 
-def test_on_https_cookies_are_bound_to_the_host_and_to_tls(https: Running) -> None:
-    browser, party = Browser(https), RelyingParty(https)
+def test_on_https_cookies_are_bound_to_the_host_and_to_tls(
+    https: Running, open_browser: OpenBrowser
+) -> None:
+    browser, party = open_browser(https), RelyingParty(https)
     begun = browser.authorize(party)
     interaction = begun.headers["set-cookie"]
     assert interaction.startswith("__Host-interaction-")
@@ -193,17 +202,15 @@ def test_on_https_cookies_are_bound_to_the_host_and_to_tls(https: Running) -> No
     cleared = browser.http.get("/logout", params={"id_token_hint": tokens["id_token"]})
     assert cleared.headers["set-cookie"].startswith('__Host-session="";')
     assert {"Secure", "Path=/", "Max-Age=0"} < set(cleared.headers["set-cookie"].split("; "))
-    browser.http.close()
 
 
-def test_a_cookie_without_its_prefix_is_nobodys(https: Running) -> None:
-    browser, party = Browser(https), RelyingParty(https)
+def test_a_cookie_without_its_prefix_is_nobodys(https: Running, open_browser: OpenBrowser) -> None:
+    browser, party = open_browser(https), RelyingParty(https)
     browser.sign_in(party, new_phone())
     planted = {"Cookie": f"session={browser.http.cookies['__Host-session']}"}
     with https.client(headers=planted) as client:
         answer = client.get("/authorize", params=party.request(prompt="none"))
     assert parameters_of(answer)["error"] == "login_required"
-    browser.http.close()
 
 
 def test_on_https_browsers_are_told_to_stay_there(https: Running) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.http.provider import (
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     hidden_fields,
@@ -105,20 +106,29 @@ def test_an_id_token_alone_signs_its_own_client_out_and_no_other(
     assert is_signed_in(browser, party)
 
 
+def test_an_id_token_alone_ends_a_session_that_nobody_else_hangs_on(
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+) -> None:
+    with browser.provider.client() as elsewhere:
+        answer = elsewhere.get("/logout", params={"id_token_hint": tokens["id_token"]})
+    assert "set-cookie" not in answer.headers
+    assert party.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert not is_signed_in(browser, party)
+
+
 def test_a_second_logout_is_as_good_as_the_first(browser: Browser, tokens: dict[str, Any]) -> None:
     for _ in range(2):
         answer = logout(browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME)
         assert (answer.status_code, answer.headers["location"]) == (303, HOME)
 
 
-def test_an_expired_hint_is_as_good_as_any(hasty: Running) -> None:
-    party, browser = RelyingParty(hasty), Browser(hasty)
+def test_an_expired_hint_is_as_good_as_any(hasty: Running, open_browser: OpenBrowser) -> None:
+    party, browser = RelyingParty(hasty), open_browser(hasty)
     tokens = browser.tokens(party, new_phone())
     time.sleep(1.1)
     answer = logout(browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=HOME)
     assert answer.status_code == 303
     assert not is_signed_in(browser, party)
-    browser.http.close()
 
 
 # Without, the customer is asked
@@ -154,9 +164,9 @@ def test_nobody_else_confirms(
 
 
 def test_a_hint_of_another_session_is_asked_about(
-    browser: Browser, party: RelyingParty, tokens: dict[str, Any]
+    browser: Browser, party: RelyingParty, tokens: dict[str, Any], open_browser: OpenBrowser
 ) -> None:
-    other = Browser(browser.provider)
+    other = open_browser(browser.provider)
     others = other.tokens(party, new_phone())
     page = logout(browser, id_token_hint=others["id_token"], post_logout_redirect_uri=HOME)
     assert is_signed_in(browser, party)
@@ -165,7 +175,6 @@ def test_a_hint_of_another_session_is_asked_about(
     # What the customer sees and confirms is this browser's session.
     assert not is_signed_in(browser, party)
     assert is_signed_in(other, party)
-    other.http.close()
 
 
 def test_a_cross_site_post_takes_nobodys_cookie_away(

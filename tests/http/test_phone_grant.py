@@ -131,6 +131,13 @@ def test_each_wrong_code_costs_a_try_and_the_last_one_all(bot: RelyingParty) -> 
     assert right.json()["tries_left"] == 0
 
 
+def test_the_same_wrong_code_again_is_another_try(bot: RelyingParty) -> None:
+    phone = new_phone()
+    otp_session, wrong = start(bot, phone), wrong_codes(bot, phone)[0]
+    assert [grant(bot, otp_session, wrong).json()["tries_left"] for _ in range(3)] == [4, 3, 2]
+    assert grant(bot, otp_session, bot.provider.code_for(phone)).status_code == 200
+
+
 @pytest.mark.parametrize("otp", ["12345", "1234567", "12345a", "١٢٣٤٥٦", "000 00"])
 def test_what_cannot_be_a_code_costs_no_try(bot: RelyingParty, otp: str) -> None:
     phone = new_phone()
@@ -211,6 +218,7 @@ def test_a_phone_bears_only_so_many_wrong_codes(bot: RelyingParty) -> None:
     refused = grant(bot, otp_session, bot.provider.code_for(phone))
     assert (refused.status_code, refused.json()["error"]) == (429, "slow_down")
     assert 0 < int(refused.headers["retry-after"]) <= 240
+    assert grant(bot, start(bot, phone), bot.provider.code_for(phone)).status_code == 200
 
 
 # Who may

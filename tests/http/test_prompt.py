@@ -1,25 +1,18 @@
 """prompt, max_age and id_token_hint: who is asked, and who may answer."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.http.provider import (
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     claims_of,
     new_phone,
     parameters_of,
 )
-
-
-@pytest.fixture
-def other_browser(provider: Running) -> Iterator[Browser]:
-    made = Browser(provider)
-    yield made
-    made.http.close()
 
 
 def asks(browser: Browser, party: RelyingParty, **changes: str | None) -> bool:
@@ -155,13 +148,12 @@ def test_only_the_customer_whom_the_hint_names_can_answer(
     assert "code" in browser.sign_in(party, hinted, id_token_hint=hint)
 
 
-def test_an_expired_hint_is_as_good_as_any(hasty: Running) -> None:
-    party, browser = RelyingParty(hasty), Browser(hasty)
+def test_an_expired_hint_is_as_good_as_any(hasty: Running, open_browser: OpenBrowser) -> None:
+    party, browser = RelyingParty(hasty), open_browser(hasty)
     hint = browser.tokens(party, new_phone())["id_token"]
     time.sleep(1.1)
     assert claims_of(hint)["exp"] <= time.time()
     assert not asks(browser, party, prompt="none", id_token_hint=hint)
-    browser.http.close()
 
 
 def test_what_is_no_id_token_of_ours_is_no_hint(browser: Browser, party: RelyingParty) -> None:

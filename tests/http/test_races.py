@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
+from flows.passwords import PasswordHasher
 from tests.http.provider import (
     PHONE_OTP,
     TEST_CODE,
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     claims_of,
@@ -136,10 +138,10 @@ async def test_first_sign_ins_of_one_phone_at_once_make_one_customer(bot: Relyin
 
 
 async def test_registrations_of_one_phone_at_once_make_one_customer(
-    provider: Running, party: RelyingParty
+    provider: Running, party: RelyingParty, open_browser: OpenBrowser
 ) -> None:
     phone = new_test_number()
-    browsers = [Browser(provider) for _ in range(15)]
+    browsers = [open_browser(provider) for _ in range(15)]
     for browser in browsers:
         browser.authorize(party)
         assert browser.prove(phone).headers["location"].endswith("/profile")
@@ -153,7 +155,6 @@ async def test_registrations_of_one_phone_at_once_make_one_customer(
     for browser, answer in zip(browsers, answers, strict=True):
         tokens = party.redeem(parameters_of(answer)["code"]).json()
         subjects.add(claims_of(tokens["id_token"])["sub"])
-        browser.http.close()
     assert len(subjects) == 1
 
 
@@ -176,15 +177,40 @@ async def test_50_clicks_on_one_form_give_one_answer(browser: Browser, party: Re
     assert len({answer.headers["set-cookie"] for answer in answers}) == 1
 
 
+IMPORTED = """
+[[channels]]
+id = "imported"
+name = "Imported"
+locale = "en"
+
+[channels.brand]
+name = { ru = "Imported", en = "Imported" }
+color = "#4338ca"
+logo = "logos/demo.svg"
+terms_uri = "https://imported.example.com/terms"
+privacy_uri = "https://imported.example.com/privacy"
+
+[[channels.clients]]
+client_id = "imported"
+client_name = "Imported"
+secret = { argon2id = "HASH" }
+redirect_uris = ["https://imported.example.com/callback"]
+grant_types = ["authorization_code", "refresh_token"]
+"""
+
+
 @pytest.fixture
-def cold() -> Iterator[Running]:
-    """A provider that has not yet seen any client's secret."""
-    with run_provider() as running:
+def imported() -> Iterator[Running]:
+    """A provider with a client from another system, which brought its secret's argon2id hash."""
+    hashed = asyncio.run(PasswordHasher().hash("a secret"))
+    with run_provider(channels=IMPORTED.replace("HASH", hashed)) as running:
+        (running.directory / "secrets" / "imported").write_text("a secret", encoding="ascii")
         yield running
 
 
-async def test_a_clients_first_requests_wait_for_one_hash(cold: Running) -> None:
-    party = RelyingParty(cold)
+async def test_a_clients_first_requests_wait_for_one_hash(imported: Running) -> None:
+    party = RelyingParty(imported, "imported")
     request = {"grant_type": "refresh_token", "refresh_token": "none"}
     responses = await at_once(party, "/token", [request] * 100)
     assert statuses(responses) == {400: 100}
+    assert {response.json()["error"] for response in responses} == {"invalid_grant"}

@@ -4,7 +4,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.http.provider import Browser, RelyingParty, Running, claims_of, new_phone
+from tests.http.provider import Browser, OpenBrowser, RelyingParty, Running, claims_of, new_phone
 from tests.http.provider import provider as run_provider
 
 
@@ -66,14 +66,15 @@ def test_the_grace_ends_when_the_successor_is_used(
     assert provider.userinfo(third["access_token"]).status_code == 401
 
 
-def test_without_grace_any_repetition_ends_the_family(strict: Running) -> None:
-    party, browser = RelyingParty(strict), Browser(strict)
+def test_without_grace_any_repetition_ends_the_family(
+    strict: Running, open_browser: OpenBrowser
+) -> None:
+    party, browser = RelyingParty(strict), open_browser(strict)
     tokens = browser.tokens(party, new_phone())
     successor = party.refresh(tokens["refresh_token"]).json()
     assert is_refused(party.refresh(tokens["refresh_token"]))
     assert is_refused(party.refresh(successor["refresh_token"]))
     assert strict.userinfo(successor["access_token"]).status_code == 401
-    browser.http.close()
 
 
 def test_reuse_leaves_other_families_of_the_customer_alone(

@@ -4,7 +4,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.http.provider import Browser, RelyingParty, Running, new_phone
+from tests.http.provider import Browser, OpenBrowser, RelyingParty, Running, new_phone
 
 
 @pytest.fixture
@@ -71,12 +71,11 @@ def test_what_is_no_token_any_more_needs_no_revocation(
         assert is_done(revoke(party, token))
 
 
-def test_an_expired_access_token_needs_none(hasty: Running) -> None:
-    party, browser = RelyingParty(hasty), Browser(hasty)
+def test_an_expired_access_token_needs_none(hasty: Running, open_browser: OpenBrowser) -> None:
+    party, browser = RelyingParty(hasty), open_browser(hasty)
     tokens = browser.tokens(party, new_phone())
     time.sleep(1.1)
     assert is_done(revoke(party, tokens["access_token"]))
-    browser.http.close()
 
 
 @pytest.mark.parametrize("name", ["refresh_token", "access_token"])

@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from tests.http.provider import (
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     claims_of,
@@ -18,13 +18,6 @@ from tests.http.provider import (
 )
 
 PROFILE = {"given_name": "Анна", "terms": "accepted"}
-
-
-@pytest.fixture
-def other_browser(provider: Running) -> Iterator[Browser]:
-    made = Browser(provider)
-    yield made
-    made.http.close()
 
 
 @pytest.fixture
@@ -99,6 +92,13 @@ def test_an_interactions_cookie_is_for_that_interaction_alone(
     names = [browser.authorize(party).headers["set-cookie"].split("=")[0] for _ in range(2)]
     assert names[1] == f"interaction-{browser.interaction.rsplit('/', 1)[1]}"
     assert names[0] != names[1]
+
+
+def test_an_interactions_cookie_outlives_it_for_the_late(
+    browser: Browser, party: RelyingParty
+) -> None:
+    attributes = browser.authorize(party).headers["set-cookie"].split("; ")[1:]
+    assert set(attributes) == {"HttpOnly", "Max-Age=5400", "Path=/", "SameSite=lax"}
 
 
 def test_the_cookie_stays_when_the_same_customer_signs_in_again(
@@ -227,8 +227,8 @@ def test_a_wrong_code_may_be_corrected(browser: Browser, party: RelyingParty, ph
 # Expiry
 
 
-def test_an_expired_journey_begins_anew(hasty: Running) -> None:
-    party, browser = RelyingParty(hasty), Browser(hasty)
+def test_an_expired_journey_begins_anew(hasty: Running, open_browser: OpenBrowser) -> None:
+    party, browser = RelyingParty(hasty), open_browser(hasty)
     browser.authorize(party)
     expired = browser.interaction
     csrf = hidden_fields(browser.get("phone").text)["csrf"]
@@ -239,11 +239,12 @@ def test_an_expired_journey_begins_anew(hasty: Running) -> None:
     assert "/profile" in browser.prove(new_phone()).headers["location"]
     answer = parameters_of(browser.submit("profile", **PROFILE))
     assert answer["state"] == party.state
-    browser.http.close()
 
 
-def test_an_expired_code_is_told_and_another_one_sent(hasty: Running) -> None:
-    browser = Browser(hasty)
+def test_an_expired_code_is_told_and_another_one_sent(
+    hasty: Running, open_browser: OpenBrowser
+) -> None:
+    browser = open_browser(hasty)
     browser.authorize(RelyingParty(hasty))
     browser.submit("phone", phone=(phone := new_phone()))
     code = hasty.code_for(phone)
@@ -252,7 +253,6 @@ def test_an_expired_code_is_told_and_another_one_sent(hasty: Running) -> None:
     browser.submit("resend")
     fresh = hasty.code_for(phone)
     assert browser.submit("code", code=fresh).headers["location"].endswith("/profile")
-    browser.http.close()
 
 
 # Two at once

@@ -9,6 +9,7 @@ import pytest
 from tests.http.provider import (
     DEMO_CALLBACK,
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     claims_of,
@@ -91,14 +92,15 @@ def test_a_request_without_a_nonce_gets_an_id_token_without_one(
     assert "nonce" not in claims_of(tokens["id_token"])
 
 
-def test_a_customer_is_the_same_subject_to_every_client(provider: Running) -> None:
+def test_a_customer_is_the_same_subject_to_every_client(
+    provider: Running, open_browser: OpenBrowser
+) -> None:
     phone = new_phone()
     subjects = set()
     for client_id in ("demo", "demo-rs256"):
-        browser = Browser(provider)
+        browser = open_browser(provider)
         tokens = browser.tokens(RelyingParty(provider, client_id), phone)
         subjects.add(claims_of(tokens["id_token"])["sub"])
-        browser.http.close()
     assert len(subjects) == 1
 
 
@@ -152,12 +154,11 @@ def test_another_client_can_neither_use_nor_spend_a_code(
     assert provider.userinfo(tokens["access_token"]).status_code == 200
 
 
-def test_a_code_is_not_good_for_long(hasty: Running) -> None:
-    party, browser = RelyingParty(hasty), Browser(hasty)
+def test_a_code_is_not_good_for_long(hasty: Running, open_browser: OpenBrowser) -> None:
+    party, browser = RelyingParty(hasty), open_browser(hasty)
     code = browser.sign_in(party, new_phone())["code"]
     time.sleep(2.1)
     assert error_of(party.redeem(code)) == "invalid_grant"
-    browser.http.close()
 
 
 @pytest.mark.parametrize("code", ["nonsense", ".", "a.b", "%00", "ы" * 30])

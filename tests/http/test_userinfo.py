@@ -9,6 +9,7 @@ import pytest
 from tests.http.provider import (
     SCOPE,
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     claims_of,
@@ -110,12 +111,11 @@ def _forged(segment: str, **changes: str) -> str:
     return base64.urlsafe_b64encode(json.dumps(members | changes).encode()).rstrip(b"=").decode()
 
 
-def test_an_expired_token_is_refused(hasty: Running) -> None:
-    browser = Browser(hasty)
+def test_an_expired_token_is_refused(hasty: Running, open_browser: OpenBrowser) -> None:
+    browser = open_browser(hasty)
     tokens = browser.tokens(RelyingParty(hasty), new_phone())
     time.sleep(1.1)
     assert is_refused(hasty.userinfo(tokens["access_token"]))
-    browser.http.close()
 
 
 def test_a_token_ends_with_its_session(browser: Browser, tokens: dict[str, Any]) -> None:
