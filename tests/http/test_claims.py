@@ -12,6 +12,7 @@ from tests.http.provider import (
     new_phone,
     parameters_of,
 )
+from tests.http.provider import provider as run_provider
 
 ACR = "urn:x5id:acr:phone-otp"
 
@@ -161,3 +162,52 @@ def test_a_hint_and_claims_that_name_two_customers_are_refused(
     asked = json.dumps({"id_token": {"sub": {"value": "somebody else"}}})
     response = browser.authorize(party, claims=asked, id_token_hint=hint)
     assert parameters_of(response)["error"] == "invalid_request"
+
+
+# A client of few scopes
+
+NARROW = """
+[[channels]]
+id = "narrow"
+name = "Narrow"
+locale = "en"
+
+[channels.brand]
+name = { ru = "Узкий", en = "Narrow" }
+color = "#123456"
+logo = "logos/demo.svg"
+terms_uri = "https://narrow.example.com/terms"
+privacy_uri = "https://narrow.example.com/privacy"
+
+[[channels.clients]]
+client_id = "narrow"
+client_name = "Narrow"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["http://127.0.0.1/callback"]
+grant_types = ["authorization_code"]
+scope = "openid"
+"""
+
+
+def test_claims_give_nothing_that_the_clients_scopes_would_not() -> None:
+    wanted = {"phone_number": None, "name": None}
+    claims = json.dumps({"userinfo": wanted, "id_token": wanted | {"acr": None}})
+    with run_provider(channels=NARROW) as running:
+        browser = Browser(running)
+        party = RelyingParty(running, "narrow", "http://127.0.0.1/callback", "openid")
+        code = browser.sign_in(party, new_phone(), claims=claims)["code"]
+        with running.client() as client:
+            tokens = client.post(
+                "/token",
+                data={
+                    "grant_type": "authorization_code",
+                    "client_id": "narrow",
+                    "code": code,
+                    "redirect_uri": party.redirect_uri,
+                    "code_verifier": party.verifier,
+                },
+            ).json()
+        told = claims_of(tokens["id_token"]) | running.userinfo(tokens["access_token"]).json()
+        browser.http.close()
+    assert not told.keys() & wanted.keys()

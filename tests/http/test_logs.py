@@ -11,6 +11,7 @@ import pytest
 from tests.http.provider import (
     PHONE_OTP,
     Browser,
+    OpenBrowser,
     RelyingParty,
     Running,
     hidden_fields,
@@ -59,9 +60,9 @@ def reference_of(page: httpx2.Response) -> str:
 class Watched:
     """Clients that remember each secret that they send or receive."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, browser: Browser) -> None:
         self.secrets: dict[str, str] = {}
-        self.browser = Browser(running)
+        self.browser = browser
         self.browser.http.event_hooks = {"response": [self._remember]}
 
     def _remember(self, response: httpx2.Response) -> None:
@@ -131,8 +132,8 @@ def mistakes(watched: Watched, party: RelyingParty, tokens: dict[str, Any]) -> N
     watched.add("planted cookie", "planted-cookie")
 
 
-def test_no_secret_and_no_phone_is_ever_logged(quiet: Running) -> None:
-    party, watched = RelyingParty(quiet), Watched(quiet)
+def test_no_secret_and_no_phone_is_ever_logged(quiet: Running, open_browser: OpenBrowser) -> None:
+    party, watched = RelyingParty(quiet), Watched(open_browser(quiet))
     for name in ("demo", "demo-bot"):
         watched.add(f"secret of {name}", quiet.secret(name))
     for name, value in party.request().items():
@@ -155,7 +156,6 @@ def test_no_secret_and_no_phone_is_ever_logged(quiet: Running) -> None:
     written = log(quiet)
     assert [name for secret, name in watched.secrets.items() if secret in written] == []
     assert len(watched.secrets) > 40
-    watched.browser.http.close()
 
 
 def test_the_metrics_tell_none_either(quiet: Running) -> None:

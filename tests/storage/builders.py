@@ -129,7 +129,10 @@ def room() -> KeyedLimit:
 
 
 class Journey(Protocol):
-    """A customer on the way to prove a phone."""
+    """A customer on the way to prove a phone; `name` is what the store knows it by."""
+
+    @property
+    def name(self) -> str: ...
 
     async def start(self, store: Store, challenge: NewChallenge, now: int = NOW) -> Any: ...
 
@@ -157,6 +160,10 @@ class PhoneGrant:
     refresh: bool = True
     resend: bool = False
     sign_in: SignIn = field(default_factory=new_sign_in)
+
+    @property
+    def name(self) -> str:
+        return self.otp_session
 
     async def start(self, store: Store, challenge: NewChallenge, now: int = NOW) -> o.OtpStart:
         return await store.otp_start(
@@ -210,6 +217,10 @@ class Login:
     new_sub: str = field(default_factory=lambda: new("sub"))
     code: str = field(default_factory=lambda: new("code"))
     sign_in: SignIn = field(default_factory=new_sign_in)
+
+    @property
+    def name(self) -> str:
+        return self.interaction_id
 
     async def begin(self, store: Store, now: int = NOW) -> Self:
         await store.interaction_start(

@@ -27,6 +27,7 @@ from tests.storage.builders import (
     open_grant,
 )
 
+LONGEST = 600
 VALIDITY = 180
 RESEND_AFTER = 30
 TRIES = 5
@@ -227,6 +228,34 @@ async def test_a_resend_in_time_sends_the_same_code_for_a_little_longer(
     assert again.challenge_id == first.challenge_id
     assert (again.resend_at, again.expires_at) == (later + RESEND_AFTER, later + VALIDITY)
     assert is_proof(await journey.enter(store, RIGHT, later + VALIDITY - 1))
+
+
+async def test_a_code_does_not_live_for_ever_however_often_it_is_sent(
+    store: Store, new_journey: NewJourney
+) -> None:
+    journey, phone = await new_journey(), new_phone()
+    first = await journey.start(store, new_challenge(phone))
+    for later in (NOW + 150, NOW + 300, NOW + 450):
+        await journey.start(store, new_challenge(phone), later)
+
+    last = await journey.start(store, new_challenge(phone), NOW + LONGEST - 1)
+    assert last.expires_at == NOW + LONGEST
+    next_one = await journey.start(store, new_challenge(phone), NOW + LONGEST)
+    assert next_one.challenge_id != first.challenge_id
+
+
+async def test_after_a_message_that_was_not_taken_the_next_one_is_due_at_once(
+    store: Store, new_journey: NewJourney
+) -> None:
+    journey, phone = await new_journey(), new_phone()
+    await journey.start(store, new_challenge(phone, attempt="lost"))
+    key = journey.name
+
+    await store.otp_not_sent(key, attempt="another", now=NOW)
+    assert not (await journey.start(store, new_challenge(phone))).send
+
+    await store.otp_not_sent(key, attempt="lost", now=NOW)
+    assert (await journey.start(store, new_challenge(phone))).send
 
 
 async def test_a_resend_gives_no_new_tries(store: Store, new_journey: NewJourney) -> None:

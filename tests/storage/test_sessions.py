@@ -7,6 +7,7 @@ import pytest
 from storage import outcomes as o
 from storage.store import Store
 from tests.storage.builders import (
+    CLIENT,
     LIFETIMES,
     MANY,
     NOW,
@@ -26,6 +27,7 @@ from tests.storage.builders import (
 )
 
 IDLE = LIFETIMES.session_idle
+MOST = 100
 
 
 async def sign_in_again(store: Store, phone: str, current_sid: str | None, now: int) -> o.SignedIn:
@@ -48,6 +50,30 @@ async def test_a_session_ends_in_the_second_of_its_idle_end(store: Store) -> Non
 
     assert isinstance(await store.session_read(session.sid, now=NOW + IDLE - 1), o.FoundSession)
     assert await store.session_read(session.sid, now=NOW + IDLE) == o.Unknown()
+
+
+async def test_a_client_that_comes_again_and_again_loses_its_oldest_grant(store: Store) -> None:
+    session = await open_grant(store)
+    grants = []
+    for number in range(MOST):
+        code = await issue_code(store, session)
+        await code.redeem(store, now=NOW + number // 10)
+        grants.append(code.grant_id)
+
+    assert not await is_alive(store, session.grant_id)
+    assert all([await is_alive(store, grant_id) for grant_id in grants])
+
+
+async def test_one_client_leaves_and_the_session_stays_for_the_others(store: Store) -> None:
+    session = await open_grant(store)
+    other = await issue_code(store, session, client_id="other")
+    await store.session_leave(session.sid, client_id=CLIENT, now=NOW)
+
+    assert not await is_alive(store, session.grant_id)
+    assert await is_alive(store, other.grant_id)
+
+    await store.session_leave(session.sid, client_id="other", now=NOW)
+    assert await store.session_read(session.sid, now=NOW) == o.Unknown()
 
 
 async def test_a_session_that_never_was_is_unknown(store: Store) -> None:
