@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _INTERACTION_KEPT = 3600  # seconds beyond its expiry, so that a late customer begins anew
+_MOST_INTERACTIONS = 10  # at once in one browser; a proxy may refuse more bytes of cookies
 
 
 def _session_name(*, https: bool) -> str:
@@ -15,7 +16,11 @@ def _session_name(*, https: bool) -> str:
 
 
 def _interaction_name(interaction_id: str, *, https: bool) -> str:
-    return f"{'__Host-' if https else ''}interaction-{interaction_id}"
+    return f"{_interaction_prefix(https=https)}{interaction_id}"
+
+
+def _interaction_prefix(*, https: bool) -> str:
+    return f"{'__Host-' if https else ''}interaction-"
 
 
 def session(request: Request, *, https: bool) -> str | None:
@@ -49,9 +54,20 @@ def clear_session(response: Response, *, https: bool) -> None:
 
 
 def set_interaction(
-    response: Response, interaction_id: str, secret: str, *, https: bool, max_age: int
+    request: Request,
+    response: Response,
+    interaction_id: str,
+    secret: str,
+    *,
+    https: bool,
+    max_age: int,
 ) -> None:
-    """Let the browser prove that an interaction, and no other one, is its own."""
+    """Let the browser prove that an interaction is its own, and forget its oldest ones."""
+    prefix = _interaction_prefix(https=https)
+    # RFC 6265 5.4: a browser sends its oldest cookie first.
+    held = [name for name in request.cookies if name.startswith(prefix)]
+    for name in held[: max(0, len(held) - _MOST_INTERACTIONS + 1)]:
+        response.delete_cookie(name, path="/", secure=https, httponly=True, samesite="lax")
     response.set_cookie(
         _interaction_name(interaction_id, https=https),
         secret,

@@ -54,6 +54,7 @@ def proceed(request: Request, step: Begun | Finished, locale: str) -> Response:
     if isinstance(step, Begun):
         response = http.redirect(path_of(step.interaction_id, "phone"))
         cookies.set_interaction(
+            request,
             response,
             step.interaction_id,
             step.secret,

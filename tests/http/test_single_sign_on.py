@@ -101,6 +101,18 @@ def test_an_interactions_cookie_outlives_it_for_the_late(
     assert set(attributes) == {"HttpOnly", "Max-Age=5400", "Path=/", "SameSite=lax"}
 
 
+def test_a_browser_holds_only_so_many_interactions(browser: Browser, party: RelyingParty) -> None:
+    begun = []
+    for _ in range(12):
+        browser.authorize(party)
+        begun.append(browser.interaction)
+    assert len(browser.http.cookies) == 10
+    browser.interaction = begun[-10]
+    assert browser.get("phone").status_code == 200
+    browser.interaction = begun[-11]
+    assert browser.get("phone").status_code == 400
+
+
 def test_the_cookie_stays_when_the_same_customer_signs_in_again(
     browser: Browser, party: RelyingParty, phone: str
 ) -> None:

@@ -85,7 +85,7 @@ async def test_a_cancelled_login_goes_nowhere(store: Store) -> None:
     await login.start(store, new_challenge(phone := new_phone()))
 
     assert await login.cancel(store) == await login.cancel(store) == o.Cancelled(login.request)
-    assert await login.enter(store, RIGHT) == o.Unknown()
+    assert await login.enter(store, RIGHT) == o.CodeExpired()
     assert await login.start(store, new_challenge(phone)) == o.Unknown()
     assert await login.register(store) == o.Unknown()
 

@@ -55,7 +55,8 @@ function M.interaction_otp_verify(args)
         return { type = 'completed', request = interaction.request }
     end
     if challenge == nil then
-        return refusal
+        -- The page outlives its code, and the sweep takes old codes away.
+        return refusal.type == 'unknown' and { type = 'code_expired' } or refusal
     end
     local customer = customers.by_phone(challenge.phone)
     if customer ~= nil and customer.terms_accepted_at > 0 then
