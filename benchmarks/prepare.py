@@ -12,6 +12,7 @@ from benchmarks.processes import FIRST_TEST_NUMBER, TEST_CODE
 from benchmarks.users import SCOPE, Account, Client, claims_of
 from conf.settings import Settings
 from flows.grants.names import PHONE_OTP
+from flows.one_time_code import keyed
 from flows.requests import AuthorizationRequest
 from keys.hashing import b64url, random_id, random_secret, sha256
 from keys.ring import KeyRing
@@ -91,6 +92,7 @@ async def _code(settings: Settings, store: Store, account: Account) -> tuple[str
         grant_id=grant_id,
         code_hash=sha256(code),
         lifetimes=settings.lifetimes,
+        limit=keyed("begin", account.sid, settings.interactions_per_address),
         now=int(time.time()),
     )
     return code, nonce

@@ -55,8 +55,8 @@ async def apply(
 ) -> ChannelsChange:
     """Make the store's channels those of `entries`.
 
-    In development the secrets are files that we filled with random bits, so SHA-256 is enough for
-    them. Raises ChannelsFault; then nothing has changed.
+    In development secrets are kept by SHA-256: `ensure_secret_files` makes them, of random bits.
+    Raises ChannelsFault; then nothing has changed.
     """
     checked = check(entries, development=development)
     hashes = _Hashes(await store.clients_list(), generated=development)

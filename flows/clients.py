@@ -26,8 +26,8 @@ class Channel(msgspec.Struct, frozen=True):
 class ClientSecret(msgspec.Struct, frozen=True):
     """A client's secret, hashed.
 
-    By SHA-256 if it is 256 random bits that we made; by argon2id if people chose it or another
-    system brought it.
+    By SHA-256 in development, whose secrets are 256 random bits of our own; else by argon2id,
+    since people chose it or another system brought it.
     """
 
     sha256: bytes | None = None

@@ -152,10 +152,13 @@ async def _single_sign_on(
         grant_id=grant_id,
         code_hash=sha256(code),
         lifetimes=provider.settings.lifetimes,
+        limit=one_time_code.keyed("begin", session.sid, provider.settings.interactions_per_address),
         now=now,
     )
     if isinstance(issued, o.SessionEnded):
         return None
+    if isinstance(issued, o.Limited):
+        return Finished(no_room(provider, request))
     return Finished(respond(request, provider.issuer, {"code": code}))
 
 
@@ -173,9 +176,15 @@ async def _begin(
         now=now,
     )
     if isinstance(started, o.Limited):
-        unavailable = TemporarilyUnavailable("too many sign-ins were begun")
-        return Finished(respond_error(request, provider.issuer, unavailable))
+        return Finished(no_room(provider, request))
     return Begun(interaction_id, secret)
+
+
+def no_room(provider: Provider, request: AuthorizationRequest) -> AuthorizationResponse:
+    """The response where the rate limit or the store's memory has no room for one more."""
+    provider.log.warning("authorization_refused", client_id=request.client_id)
+    unavailable = TemporarilyUnavailable("too much is going on, try again later")
+    return respond_error(request, provider.issuer, unavailable)
 
 
 def beginnings(provider: Provider, address: str) -> KeyedLimit:
@@ -374,7 +383,7 @@ async def _elsewhere(
             return await _begin(provider, await _stored(provider, request), browser)
         case o.OtherCustomer(request=request):
             # OpenID Connect Core 3.1.2.1: somebody else than `id_token_hint` names is no success.
-            stored = AuthorizationRequest.from_store(request)
+            stored = await _stored(provider, request)
             return Finished(respond_error(stored, provider.issuer, LoginRequired()))
         case o.OtherBrowser():
             raise PageError("other_browser")

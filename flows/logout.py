@@ -53,7 +53,7 @@ async def logout(
         client_id = client.client_id if client else None
         await provider.store.session_end(browser_sid, client_id=client_id, now=now)
     elif hint is not None:
-        # An ID token is no proof of the customer's presence: its client can leave, and no more.
+        # An ID token is no proof of the customer's presence: its client leaves, the others stay.
         await provider.store.session_leave(hint.sid, client_id=hint.client_id, now=now)
     return SignedOut(client, location)
 

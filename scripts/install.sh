@@ -48,7 +48,7 @@ missing_packages() {
     if [ "$purpose" = test ]; then
         have chromium-headless-shell || echo chromium-headless-shell
         # Playwright brings a Node.js of its own, which needs this library.
-        ldconfig -p | grep -q libatomic.so.1 || echo libatomic1
+        [ -e "/usr/lib/$(uname -m)-linux-gnu/libatomic.so.1" ] || echo libatomic1
         [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
         have luacheck || echo lua-check
     fi

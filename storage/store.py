@@ -166,9 +166,13 @@ class Store:
         grant_id: str,
         code_hash: bytes,
         lifetimes: Lifetimes,
+        limit: KeyedLimit,
         now: int,
     ) -> o.CodeIssue:
-        """Single sign-on: a grant and a code for a session, if it is still `sub`'s."""
+        """Single sign-on: a grant and a code for a session, if it is still `sub`'s.
+
+        Like everything that can be begun over and over, within `limit` and the store's memory.
+        """
         return await self._call(
             "code_issue",
             o.CodeIssue,
@@ -178,6 +182,7 @@ class Store:
             grant_id=grant_id,
             code_hash=code_hash,
             lifetimes=_lifetimes(lifetimes),
+            limit=msgspec.to_builtins(limit),
             now=now,
         )
 

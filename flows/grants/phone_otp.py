@@ -27,8 +27,6 @@ from keys.hashing import random_id, sha256
 from storage import outcomes as o
 from storage.records import SignIn, Wanted
 
-START_PARAMETERS = frozenset({"phone", "otp_session"})
-
 
 @dataclass(frozen=True, slots=True)
 class Started:

@@ -4,9 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flows import authorize, login
-from flows.errors import InvalidRequest, PageError, TemporarilyUnavailable
+from flows.errors import InvalidRequest, PageError
 from flows.parameters import Parameters
-from flows.requests import AuthorizationResponse, respond_error
+from flows.requests import AuthorizationResponse
 from idp import http
 from idp.endpoints.interaction import proceed
 from keys.hashing import random_id
@@ -53,8 +53,7 @@ async def _store(request: Request, parameters: Parameters) -> Response:
         now=now,
     )
     if isinstance(stored, Limited):
-        unavailable = TemporarilyUnavailable("too many sign-ins were begun")
-        response = respond_error(checked.request, provider.issuer, unavailable)
+        response = login.no_room(provider, checked.request)
         return http.deliver(request, response, checked.request.locale)
     return http.redirect(f"{CONTINUE_PATH}?request_id={request_id}")
 

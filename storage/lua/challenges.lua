@@ -25,8 +25,7 @@ function M.start(journey, args)
         return { type = 'refused' }
     end
     local running = rows.live(box.space.challenge:get(journey), now)
-    if running ~= nil and (running.phone ~= args.phone or running.spent_by ~= nil or running.tries_left == 0
-        or now >= running.created_at + LONGEST) then
+    if running ~= nil and (running.phone ~= args.phone or running.spent_by ~= nil or running.tries_left == 0) then
         running = nil
     end
     if running ~= nil then
@@ -35,6 +34,10 @@ function M.start(journey, args)
         end
         if now < running.resend_at then
             return started(running, false)
+        end
+        -- A code that would die before the customer can type it is not worth a message.
+        if now + args.validity > running.created_at + LONGEST then
+            running = nil
         end
     end
     if not args.test then
@@ -49,8 +52,7 @@ function M.start(journey, args)
     local resend_at = args.test and now or now + args.resend_after
     if running ~= nil then
         return started(box.space.challenge:update(journey, {
-            { '=', 'resend_at', resend_at },
-            { '=', 'expires_at', math.min(now + args.validity, running.created_at + LONGEST) },
+            { '=', 'resend_at', resend_at }, { '=', 'expires_at', now + args.validity },
             { '=', 'attempt', args.attempt },
         }), not running.test)
     end

@@ -1,6 +1,5 @@
 -- Grants: one authorization on one device. Codes, refresh tokens and access tokens live and die with theirs.
 local rows = require('rows')
-local audit_trail = require('audit_trail')
 
 local M = {}
 
@@ -9,7 +8,7 @@ function M.kill(grant_id)
     box.space.refresh:delete(grant_id)
 end
 
-local MOST = 100 -- grants of one client under one session, so that the session's end stays one small step
+local MOST = 100 -- redeemed grants of one client under one session: all of them end in one transaction
 
 -- A browser that goes through authorization again and again loses its oldest grant of that client.
 function M.end_oldest(newest)
@@ -94,10 +93,6 @@ function M.open_with_code(args, session, request, now)
         expires_at = expires_at,
         code_challenge = request.code_challenge,
         nonce = request.nonce,
-    })
-    audit_trail.record('authorized', now, {
-        sub = session.sub, client_id = request.client_id,
-        detail = { scope = request.scope, sid = session.sid },
     })
 end
 

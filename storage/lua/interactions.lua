@@ -8,12 +8,15 @@ local sessions = require('sessions')
 
 local M = {}
 
-local FULL = 0.8 -- of the memory; what is left is for those who have signed in
+-- Memory that is kept for those who have signed in: this share of all of it, and not less than so many bytes.
+local RESERVED_SHARE = 0.2
+local RESERVED_BYTES = 32 * 1024 * 1024
 
 -- Anybody can ask for authorization, so this is refused before memory runs out. Returns nil where there is room.
 function M.room_for_more(args)
     local memory = box.slab.info()
-    if memory.arena_used > FULL * memory.quota_size then
+    local reserved = math.max(RESERVED_SHARE * memory.quota_size, RESERVED_BYTES)
+    if memory.quota_size - memory.arena_used < reserved then
         return { type = 'limited', retry_after = 60 }
     end
     local wait = limits.take({ args.limit }, args.now)

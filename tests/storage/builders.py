@@ -403,6 +403,7 @@ async def issue(
     *,
     now: int = NOW,
     lifetimes: Lifetimes = LIFETIMES,
+    limit: KeyedLimit | None = None,
     **request: Any,
 ) -> o.CodeIssue:
     return await store.code_issue(
@@ -412,6 +413,7 @@ async def issue(
         grant_id=code.grant_id,
         code_hash=digest(code.code),
         lifetimes=lifetimes,
+        limit=limit or room(),
         now=now,
     )
 

@@ -159,9 +159,12 @@ class Model:
             return True
         if self.now < running.resend_at:
             return False
+        if self.now + VALIDITY > running.created_at + LONGEST:
+            running = ChallengeRow(challenge_id, attempt, self.now, self.now, self.now)
+            self.challenges[journey] = running
         running.attempt = attempt
         running.resend_at = self.now + RESEND_AFTER
-        running.expires_at = min(self.now + VALIDITY, running.created_at + LONGEST)
+        running.expires_at = self.now + VALIDITY
         return True
 
     def enter(self, journey: str, phone: str, code: str, attempt: str) -> o.Outcome | None:
@@ -224,8 +227,7 @@ class Model:
 
     def _is_over(self, challenge: ChallengeRow) -> bool:
         spent = challenge.spent_by is not None or challenge.tries_left == 0
-        too_old = self.now >= challenge.created_at + LONGEST
-        return spent or too_old or self.now >= challenge.expires_at
+        return spent or self.now >= challenge.expires_at
 
     def _next_arrival(self, phone: str) -> int:
         return max(self.arrivals.get(phone, 0), self.now) + WRONG_TRIES.period // WRONG_TRIES.burst

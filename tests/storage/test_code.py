@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from storage import outcomes as o
+from storage.records import KeyedLimit
 from storage.store import Store
 from tests.storage.builders import (
     LIFETIMES,
@@ -257,13 +258,20 @@ async def test_no_code_is_issued_to_another_customers_session(store: Store) -> N
 
 async def test_issuing_the_same_code_again_issues_one(store: Store, owner: Owner) -> None:
     session, code = await open_grant(store), Code()
-    rows, told = await owner.count("code"), await owner.events("authorized", session.sub)
+    codes, grants = await owner.count("code"), await owner.count("grant")
 
     answers = await at_once(issue(store, code, session) for _ in range(MANY))
 
     assert kinds(answers) == {o.Issued: MANY}
-    assert await owner.count("code") == rows + 1
-    assert await owner.events("authorized", session.sub) == told + 1
+    assert (await owner.count("code"), await owner.count("grant")) == (codes + 1, grants + 1)
+
+
+async def test_single_sign_on_is_bounded_for_each_session(store: Store) -> None:
+    session, limit = await open_grant(store), KeyedLimit(new("begin"), 2, 60)
+
+    answers = [await issue(store, Code(), session, limit=limit) for _ in range(3)]
+
+    assert answers == [o.Issued(), o.Issued(), o.Limited(30)]
 
 
 async def test_a_consent_is_remembered_and_grows(store: Store, owner: Owner) -> None:

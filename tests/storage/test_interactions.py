@@ -10,13 +10,18 @@ from tests.storage.builders import (
     RIGHT,
     WRONG,
     Login,
+    PhoneGrant,
     at_once,
+    digest,
     new,
     new_challenge,
     new_phone,
+    new_request,
     open_grant,
     room,
 )
+
+ENOUGH_TO_FILL = 20_000
 
 
 async def test_a_login_begins_at_the_phone(store: Store) -> None:
@@ -85,7 +90,7 @@ async def test_a_cancelled_login_goes_nowhere(store: Store) -> None:
     await login.start(store, new_challenge(phone := new_phone()))
 
     assert await login.cancel(store) == await login.cancel(store) == o.Cancelled(login.request)
-    assert await login.enter(store, RIGHT) == o.CodeExpired()
+    assert await login.enter(store, RIGHT) == o.Unknown()
     assert await login.start(store, new_challenge(phone)) == o.Unknown()
     assert await login.register(store) == o.Unknown()
 
@@ -126,3 +131,25 @@ async def test_a_stored_request_ends_in_the_second_of_its_expiry(store: Store) -
     )
 
     assert await store.authorization_request_read(request_id, now=NOW + 60) == o.Unknown()
+
+
+async def test_nothing_is_begun_when_memory_runs_out(fresh_store: Store) -> None:
+    large = new_request(state="s" * 10_000)
+    answer: o.InteractionStart | None = None
+    for _ in range(ENOUGH_TO_FILL):
+        answer = await fresh_store.interaction_start(
+            new("interaction"),
+            browser_hash=digest("browser"),
+            request=large,
+            expires_at=NOW + 60,
+            limit=room(),
+            now=NOW,
+        )
+        if isinstance(answer, o.Limited):
+            break
+
+    assert answer == o.Limited(60)
+    assert await fresh_store.ready(now=NOW) > 0
+    journey = PhoneGrant()
+    await journey.start(fresh_store, new_challenge(new_phone()))
+    assert isinstance(await journey.enter(fresh_store, RIGHT), o.Redeemed)

@@ -33,6 +33,10 @@ function M.code_issue(args)
         return { type = 'session_ended' }
     end
     if box.space.code:get(args.code_hash) == nil then
+        local refusal = interactions.room_for_more(args)
+        if refusal ~= nil then
+            return refusal
+        end
         sessions.touch(session, args.lifetimes, args.now)
         grants.open_with_code(args, session, args.request, args.now)
     end

@@ -56,7 +56,8 @@ function M.interaction_otp_verify(args)
     end
     if challenge == nil then
         -- The page outlives its code, and the sweep takes old codes away.
-        return refusal.type == 'unknown' and { type = 'code_expired' } or refusal
+        local swept = refusal.type == 'unknown' and interaction.step ~= 'cancelled'
+        return swept and { type = 'code_expired' } or refusal
     end
     local customer = customers.by_phone(challenge.phone)
     if customer ~= nil and customer.terms_accepted_at > 0 then

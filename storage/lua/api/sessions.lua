@@ -28,7 +28,7 @@ function M.session_end(args)
     return { type = 'ended' }
 end
 
--- One client signs out without the browser: its own grants end, and the session if nobody else hangs on it.
+-- One client signs out without the browser: its own grants end, and the session too if no other client hangs on it.
 function M.session_leave(args)
     local session = box.space.session:get(args.sid)
     if session == nil then
