@@ -10,20 +10,19 @@ end
 
 local MOST = 100 -- redeemed grants of one client under one session: all of them end in one transaction
 
--- A browser that goes through authorization again and again loses its oldest grant of that client.
-function M.end_oldest(newest)
-    local count, oldest = 0, nil
-    for _, grant in box.space.grant.index.sid:pairs(newest.sid) do
-        if grant.client_id == newest.client_id and grant.grant_id ~= newest.grant_id then
-            count = count + 1
-            if oldest == nil or grant.created_at < oldest.created_at then
-                oldest = grant
-            end
+-- A browser that goes through authorization again and again loses its oldest grant of that client. Looks at no more
+-- rows than that, and leaves codes alone that wait to be redeemed: they do not wait for long.
+function M.end_oldest(newest, lifetimes, now)
+    local oldest = box.space.grant.index.sid:select({ newest.sid, newest.client_id }, { limit = MOST + 1 })
+    if #oldest <= MOST then
+        return
+    end
+    for _, grant in ipairs(oldest) do
+        if grant.expires_at <= now + lifetimes.code then
+            return
         end
     end
-    if count >= MOST then
-        M.kill(oldest.grant_id)
-    end
+    M.kill(oldest[1].grant_id)
 end
 
 -- What one customer allows one client, remembered once and written again only when it grows.

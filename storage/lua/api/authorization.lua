@@ -104,7 +104,7 @@ function M.code_redeem(args)
         grants.begin_family(grant.grant_id, args.refresh_hash, args)
     end
     grant = box.space.grant:update(grant.grant_id, { { '=', 'expires_at', lives_until } })
-    grants.end_oldest(grant)
+    grants.end_oldest(grant, args.lifetimes, args.now)
     return redeemed(code, grant)
 end
 

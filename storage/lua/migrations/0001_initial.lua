@@ -70,7 +70,7 @@ local function up()
         field('acr', 'string'), field('amr', 'string'), field('offline', 'boolean'),
         field('refresh', 'boolean'), field('created_at', 'unsigned'), field('expires_at', 'unsigned'),
         optional('claims', 'map'),
-    }, primary('grant_id'), index('sid', { 'sid' }), EXPIRY)
+    }, primary('grant_id'), index('sid', { 'sid', 'client_id', 'created_at' }), EXPIRY)
 
     space('code', {
         field('code_hash', 'string'), field('grant_id', 'string'), field('client_id', 'string'),
