@@ -104,13 +104,9 @@ class _Draft:
     claims: dict[str, Any] | None = None
     required_sub: str | None = None
 
-    @property
-    def _id_token_claims(self) -> dict[str, Any]:
-        return (self.claims or {}).get("id_token") or {}
-
     def asked_of_id_token(self, name: str) -> dict[str, Any]:
         """What the `claims` parameter says about one claim of the ID token."""
-        return self._id_token_claims.get(name) or {}
+        return (self.claims or {}).get("id_token", {}).get(name) or {}
 
 
 def _repeated(draft: _Draft) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from flows import id_token_hint
 from flows.clients import Client
-from flows.errors import InvalidRequest, PageError
+from flows.errors import PageError
 from flows.id_token_hint import Hint
 from flows.login import sid_of
 from flows.parameters import Parameters
@@ -34,15 +34,11 @@ async def logout(
 ) -> Confirm | SignedOut:
     """End the browser's session; without one, what the ID token's client has under its session.
 
-    Without a hint that is the browser's own session, and with nobody's word for it, the customer
-    is asked first. Raises PageError: nobody is redirected to an address that is not registered.
+    Without a hint the customer is asked first, since nothing proves who asks. Raises InvalidRequest
+    or PageError: nobody is redirected to an address that is not registered.
     """
-    try:
-        parameters.refuse_repeated()
-        token = parameters.get("id_token_hint")
-        hint = id_token_hint.read(provider, token) if token is not None else None
-    except InvalidRequest as error:
-        raise PageError("invalid_request", error.description) from error
+    token = parameters.get("id_token_hint")
+    hint = id_token_hint.read(provider, token) if token is not None else None
     client = await _client(provider, parameters, hint)
     location = _location(parameters, client)
     browser_sid = sid_of(session_secret) if session_secret else None

@@ -35,7 +35,8 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
         except OAuthError as error:
             note(request, error=error.error, detail=error.detail or error.description)
             if style == "page":
-                return _page(request, "invalid_request", error.status, error.description)
+                key = "too_large" if isinstance(error, http.TooLarge) else error.error
+                return _page(request, key, error.status, error.description)
             return _json(error, style)
         except PageError as error:
             note(request, error=error.key, detail=error.description)

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flows import authorize, login
-from flows.errors import InvalidRequest, PageError
+from flows.errors import PageError
 from flows.parameters import Parameters
 from flows.requests import AuthorizationResponse
 from idp import http
@@ -18,12 +18,9 @@ _REQUEST_SECONDS = 600
 
 async def authorization(request: Request) -> Response:
     """Answer an authorization request (RFC 6749 3.1)."""
-    try:
-        if request.method == "POST":
-            return await _store(request, await http.form(request))
-        return await _answer(request, http.query(request))
-    except InvalidRequest as error:
-        raise PageError("invalid_request", error.description, status=error.status) from error
+    if request.method == "POST":
+        return await _store(request, await http.form(request))
+    return await _answer(request, http.query(request))
 
 
 async def continuation(request: Request) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from flows import login
 from flows.clients import Client
-from flows.errors import InvalidRequest, PageError
+from flows.errors import PageError
 from flows.login import Begun, CodeAwaited, Finished, Journey, ProfileAwaited, Rejected
 from flows.one_time_code import DIGITS
 from flows.parameters import Parameters
@@ -205,11 +205,8 @@ async def _journey(request: Request) -> Journey | Begun | Finished:
 async def _submitted(request: Request) -> tuple[str, Parameters]:
     """A form of ours: the interaction's identifier and the fields. Raises PageError."""
     interaction_id: str = request.path_params["interaction_id"]
-    try:
-        parameters = await http.form(request)
-        parameters.refuse_repeated()
-    except InvalidRequest as error:
-        raise PageError("invalid_request", error.description, status=error.status) from error
+    parameters = await http.form(request)
+    parameters.refuse_repeated()
     if not hmac.compare_digest(
         (parameters.get("csrf") or "").encode(), _csrf(request, interaction_id).encode()
     ):

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flows.errors import InvalidRequest, PageError
+from flows.errors import PageError
 from flows.logout import PARAMETERS, Confirm, SignedOut
 from flows.logout import logout as sign_out
 from flows.parameters import Parameters
@@ -29,12 +29,9 @@ async def confirm(request: Request) -> Response:
 
 async def _logout(request: Request, *, confirmed: bool) -> Response:
     provider = http.site(request).provider
-    try:
-        posted = request.method == "POST"
-        parameters = await http.form(request) if posted else http.query(request)
-        parameters.refuse_repeated()
-    except InvalidRequest as error:
-        raise PageError("invalid_request", error.description, status=error.status) from error
+    posted = request.method == "POST"
+    parameters = await http.form(request) if posted else http.query(request)
+    parameters.refuse_repeated()
     session_secret = cookies.session(request, https=provider.settings.https)
     if posted and not confirmed and session_secret is None:
         # `SameSite=Lax` keeps the cookie from a cross-site POST: the browser comes again by GET.
