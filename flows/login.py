@@ -205,7 +205,7 @@ async def journey(
         return await _elsewhere(provider, found, browser)
     if found.step == "done":
         return await _again(provider, found.request, browser)
-    request = AuthorizationRequest.from_store(found.request)
+    request = await _stored(provider, found.request)
     if found.step == "cancelled":
         return Finished(respond_error(request, provider.issuer, AccessDenied()))
     return Journey(
@@ -242,7 +242,7 @@ async def submit_phone(
     if not isinstance(started, o.OtpStarted):
         return await _elsewhere(provider, started, browser)
     if started.send and started.request is not None:
-        request = AuthorizationRequest.from_store(started.request)
+        request = await _stored(provider, started.request)
         client = await _client(provider, request)
         try:
             await one_time_code.send(
@@ -329,7 +329,7 @@ async def cancel(provider: Provider, interaction_id: str, browser: Browser) -> B
         interaction_id, browser_hash=browser.hash, now=provider.clock()
     )
     if isinstance(cancelled, o.Cancelled):
-        request = AuthorizationRequest.from_store(cancelled.request)
+        request = await _stored(provider, cancelled.request)
         return Finished(respond_error(request, provider.issuer, AccessDenied()))
     return await _elsewhere(provider, cancelled, browser)
 
