@@ -1,14 +1,12 @@
 """Applying channels files to the store of one installation, whether its server runs or not."""
 
-import asyncio
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from conf.channels_file import ChannelEntry
 from conf.settings import ConfigurationError, Settings
 from flows import channels
-from storage.child import PrivateTarantool, StoreInUseError
+from idp.commands.operating import with_store
 from storage.outcomes import ChannelsChange
 from storage.store import Store
 
@@ -29,11 +27,7 @@ async def apply(settings: Settings, entries: Sequence[ChannelEntry], by: str) ->
     """
     store = await Store.open(settings)
     try:
-        return await channels.apply(
-            store, entries, development=settings.development, by=by, now=int(time.time())
-        )
-    except channels.ChannelsFault as error:
-        raise ConfigurationError(*error.faults) from None
+        return await _apply(store, settings, entries, by)
     finally:
         await store.close()
 
@@ -45,20 +39,15 @@ def apply_with_store(
 
     Raises what `apply` raises, and StoreStartError.
     """
-    with _store(settings):
-        return asyncio.run(apply(settings, entries, by))
+    return with_store(settings, lambda store: _apply(store, settings, entries, by))
 
 
-@contextlib.contextmanager
-def _store(settings: Settings) -> Iterator[None]:
-    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+async def _apply(
+    store: Store, settings: Settings, entries: Sequence[ChannelEntry], by: str
+) -> ChannelsChange:
     try:
-        store.start()
-    except StoreInUseError:
-        # A server runs, and its store with it.
-        yield
-        return
-    try:
-        yield
-    finally:
-        store.stop()
+        return await channels.apply(
+            store, entries, development=settings.development, by=by, now=int(time.time())
+        )
+    except channels.ChannelsFault as error:
+        raise ConfigurationError(*error.faults) from None

@@ -1,55 +1,48 @@
 """The command line: what operators and developers start, and what it tells them when it cannot."""
 
-import json
 import platform
 import sys
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import msgspec
 import typer
+from typer.core import TyperGroup
 
 from conf import settings as configuration
 from conf.channels_file import load_channels
 from conf.settings import ConfigurationError, Settings
 from idp import dev as development
 from idp import serve as server
-from keys.sealing import create_key_encryption_key
+from idp.commands.terminal import CommandError, Config, Json, examples, show
 from storage.errors import StoreError, StoreStartError
 
+_GROUPS = ("audit", "channels", "customers", "keys", "secrets", "sessions", "tokens")
 
-def _examples(*commands: str) -> str:
-    # \b keeps typer from filling the lines.
-    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+class _Groups(TyperGroup):
+    """Imports a group of commands when it is asked for: the server starts without them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _GROUPS:
+            return super().get_command(ctx, cmd_name)
+        return typer.main.get_command(import_module(f"idp.commands.{cmd_name}").app)
 
 
 app = typer.Typer(
+    cls=_Groups,
     help="One login, one registration and one customer profile for every channel.",
-    epilog=_examples("idp dev", "idp serve --config production.toml", "idp check --help"),
+    epilog=examples("idp dev", "idp serve --config production.toml", "idp check --help"),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-channels_app = typer.Typer(
-    help="The channels and their clients.",
-    epilog=_examples("idp channels apply channels.toml --config production.toml"),
-    no_args_is_help=True,
-)
-keys_app = typer.Typer(
-    help="The keys of one installation.",
-    epilog=_examples("idp keys create-encryption-key /etc/idp/key-encryption-key"),
-    no_args_is_help=True,
-)
-app.add_typer(channels_app, name="channels")
-app.add_typer(keys_app, name="keys")
-
 _DIRECTORY = Path("var")
-
-Config = Annotated[Path | None, typer.Option(help="The settings file (TOML).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> NoReturn:
@@ -61,7 +54,7 @@ def main() -> NoReturn:
         app(prog_name="idp")
     except ConfigurationError as error:
         _complain(*error.faults)
-    except (server.StartError, StoreStartError) as error:
+    except (CommandError, server.StartError, StoreStartError) as error:
         _complain(str(error))
     except StoreError as error:
         _complain(f"the store did not answer: {error}")
@@ -74,7 +67,7 @@ def _complain(*sentences: str) -> None:
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "idp serve --config /etc/idp/production.toml",
         "idp serve --config production.toml --workers 4 --host 0.0.0.0 --port 8443",
         "idp serve --config production.toml --tls-cert chain.pem --tls-key key.pem",
@@ -108,7 +101,7 @@ def serve(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "idp dev",
         "idp dev --port 9000 --demo-port 9001 --directory /tmp/idp",
         "idp dev --no-demo",
@@ -134,7 +127,7 @@ def dev(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "idp check --config production.toml",
         "idp check --config production.toml --channels channels.toml --channels partners.toml",
         "idp check --channels channels.toml --json",
@@ -167,11 +160,11 @@ def check(
             faults.append(str(error))
     if channels:
         faults += _channels_faults(channels, settings)
-    _print(as_json, {"faults": faults}, "\n".join(faults) or "nothing is wrong")
+    show({"faults": faults}, "\n".join(faults) or "nothing is wrong", as_json=as_json)
     raise typer.Exit(1 if faults else 0)
 
 
-@app.command(epilog=_examples("idp version", "idp version --json"))
+@app.command(epilog=examples("idp version", "idp version --json"))
 def version(*, as_json: Json = False) -> None:
     """Print the version of this program."""
     try:
@@ -179,73 +172,11 @@ def version(*, as_json: Json = False) -> None:
     except metadata.PackageNotFoundError:
         installed = "not installed"
     versions = {"idp": installed, "python": platform.python_version()}
-    _print(as_json, versions, f"idp {installed}")
-
-
-@channels_app.callback()
-def _channels() -> None:
-    """Keeps `apply` a command of its own while it is the only one."""
-
-
-@channels_app.command(
-    epilog=_examples(
-        "idp channels apply channels.toml --config production.toml",
-        "idp channels apply channels.toml partners.toml --directory ./var --json",
-    )
-)
-def apply(
-    files: Annotated[list[Path], typer.Argument(help="Channels files (TOML).")],
-    *,
-    config: Config = None,
-    directory: Annotated[
-        Path | None, typer.Option(help="The directory of an `idp dev`, instead of --config.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Bring channels files into the store.
-
-    What the files do not mention stays as it is.
-
-    Works on the running server's store, or starts the store for this long if no server runs.
-    """
-    from idp import channels  # noqa: PLC0415  the protocol, which no other command needs
-
-    if (config is None) == (directory is None):
-        raise typer.BadParameter("give either --config or --directory")
-    if config is not None:
-        settings = configuration.load(config)
-    else:
-        settings = configuration.development(directory=(directory or _DIRECTORY).absolute())
-    entries = load_channels(files, secrets_directory=settings.directory / "secrets")
-    change = channels.apply_with_store(settings, entries, by="idp channels apply")
-    parts = ("added", change.added), ("changed", change.changed), ("removed", change.removed)
-    lines = [f"{what}: {', '.join(names)}" for what, names in parts if names]
-    lines.append(f"unchanged: {change.unchanged}")
-    _print(as_json, msgspec.to_builtins(change), "\n".join(lines))
-
-
-@keys_app.callback()
-def _keys() -> None:
-    """Keeps the command below a command of its own while it is the only one."""
-
-
-@keys_app.command(epilog=_examples("idp keys create-encryption-key /etc/idp/key-encryption-key"))
-def create_encryption_key(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
-) -> None:
-    """Make a key-encryption key.
-
-    It seals the keys and secrets in the store. An installation needs one before
-    its first start, and can never again do without it.
-    """
-    try:
-        create_key_encryption_key(file)
-    except OSError as error:
-        raise server.StartError(f"{file} cannot be made: {error.strerror}") from None
+    show(versions, f"idp {installed}", as_json=as_json)
 
 
 def _channels_faults(files: list[Path], settings: Settings | None) -> tuple[str, ...]:
-    from idp import channels  # noqa: PLC0415  as in `apply`
+    from idp import channels  # noqa: PLC0415  the protocol, which no other command here needs
 
     directory = _DIRECTORY.absolute() if settings is None else settings.directory
     try:
@@ -263,7 +194,3 @@ def _overrides(options: Mapping[str, object]) -> dict[str, object]:
         for key, value in options.items()
         if value is not None
     }
-
-
-def _print(as_json: bool, value: object, text: str) -> None:  # noqa: FBT001  the command's own flag
-    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text)

@@ -1,0 +1,74 @@
+"""Which installation a command works on, in whose name, and its store."""
+
+import asyncio
+import contextlib
+import getpass
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from conf import settings as configuration
+from conf.settings import Settings
+from storage.child import PrivateTarantool, StoreInUseError
+from storage.store import Store
+
+T = TypeVar("T")
+
+
+def settings_of(config: Path | None, directory: Path | None) -> Settings:
+    """The settings of the installation that a command is for. Raises ConfigurationError."""
+    if (config is None) == (directory is None):
+        raise typer.BadParameter("give either --config or --directory")
+    if config is not None:
+        return configuration.load(config)
+    return configuration.development(directory=(directory or Path("var")).absolute())
+
+
+def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Do `work` on the running server's store; if no server runs, on one started for that long.
+
+    Raises StoreStartError and StoreError.
+    """
+
+    async def opened() -> T:
+        store = await Store.open(settings)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    with _running_store(settings):
+        return asyncio.run(opened())
+
+
+@contextlib.contextmanager
+def _running_store(settings: Settings) -> Iterator[None]:
+    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    try:
+        store.start()
+    except StoreInUseError:
+        # A server runs, and its store with it.
+        yield
+        return
+    try:
+        yield
+    finally:
+        store.stop()
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def actor() -> str:
+    """Who runs the command, for the audit trail: the system's user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,10 @@
+"""`idp sessions`."""
+
+from idp.commands.terminal import group
+
+app = group("To be written.")
+
+
+@app.callback()
+def _sessions() -> None:
+    """To be written."""
