@@ -2,10 +2,7 @@
 
 import argparse
 import math
-import os
-import platform
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,12 +14,14 @@ import uvloop
 
 from benchmarks import prepare
 from benchmarks.connection import Connection
+from benchmarks.machine import this_machine
 from benchmarks.measure import Figures, measure, middle
 from benchmarks.processes import Server, ceiling, provider
 from benchmarks.users import Account, Ceiling, Exchange, Refresh, User, Userinfo
 from conf.settings import Settings
+from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
-from keys.sealing import Sealer, load_key_encryption_key
+from keys.sealing import load_sealer
 from storage.store import Store
 
 _CEILING = "ceiling"
@@ -68,19 +67,14 @@ def main() -> int:
     options = _options()
     # As Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    load = os.getloadavg()[0]
+    described = this_machine()
     with (
         tempfile.TemporaryDirectory(prefix="idp-bench-") as directory,
         provider(Path(directory), options.workers) as (settings, server),
         ceiling(settings, server) as bare,
     ):
         figures = uvloop.run(_run(options, settings, server, bare))
-    machine = {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "load_before": round(load, 2),
-        "python": platform.python_version(),
-        "tarantool": _tarantool_version(),
+    machine = described | {
         "workers": options.workers,
         "connections": options.connections,
         "seconds": options.seconds,
@@ -122,8 +116,8 @@ async def _run(
 async def _prepare(
     settings: Settings, store: Store, server: Server, bare: Server, connections: int
 ) -> _Bench:
-    sealer = Sealer(load_key_encryption_key(settings.key_encryption_key_file))
-    keys = await KeyRing.open(store, sealer, int(time.time()))
+    sealer = load_sealer(settings.key_encryption_keys)
+    keys = await KeyRing.open(LifeCycle.of(settings, store, sealer), int(time.time()))
     opened = [await Connection.open(server.port) for _ in range(connections)]
     accounts = await prepare.sign_in(settings, keys, opened)
     bench = _Bench(
@@ -175,16 +169,6 @@ def _json(figures: dict[str, Figures], machine: dict[str, object]) -> str:
             "tarantool_cpu_seconds_per_1000": round(it.tarantool_cpu, 4),
         }
     return msgspec.json.encode(entries | {"machine": machine}).decode()
-
-
-def _cpu_model() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(": ")[2] for line in lines if "model name" in line), "")
-
-
-def _tarantool_version() -> str:
-    said = subprocess.run(["tarantool", "--version"], capture_output=True, text=True, check=True)  # noqa: S607
-    return said.stdout.splitlines()[0].removeprefix("Tarantool ")
 
 
 if __name__ == "__main__":

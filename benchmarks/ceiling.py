@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from conf.settings import Settings
 from keys.hashing import random_id
+from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
-from keys.sealing import Sealer, load_key_encryption_key
+from keys.sealing import load_sealer
 from storage.store import Store
 
 
@@ -30,10 +31,11 @@ def create() -> Starlette:
 async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     settings = Settings.from_json(os.environ["IDP_SETTINGS"])
     store = await Store.open(settings)
-    sealer = Sealer(load_key_encryption_key(settings.key_encryption_key_file))
+    sealer = load_sealer(settings.key_encryption_keys)
     application.state.issuer = settings.issuer
     application.state.store = store
-    application.state.keys = await KeyRing.open(store, sealer, int(time.time()))
+    life_cycle = LifeCycle.of(settings, store, sealer)
+    application.state.keys = await KeyRing.open(life_cycle, int(time.time()))
     yield
     await store.close()
 
@@ -56,7 +58,7 @@ async def _two_tokens(request: Request) -> Response:
         "jti": f"{random_id()}.{random_id()}",
     }
     answer = {
-        "access_token": state.keys.sign(claims, alg="ES256", typ="at+jwt"),
-        "id_token": state.keys.sign(claims, alg="ES256", typ="JWT"),
+        "access_token": await state.keys.sign(claims, alg="ES256", typ="at+jwt"),
+        "id_token": await state.keys.sign(claims, alg="ES256", typ="JWT"),
     }
     return Response(msgspec.json.encode(answer), media_type="application/json")

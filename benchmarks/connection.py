@@ -24,6 +24,11 @@ class Connection(asyncio.Protocol):
         _, connection = await loop.create_connection(cls, "127.0.0.1", port)
         return connection
 
+    @property
+    def local_port(self) -> int:
+        """Our end, by which the server's processes can be told apart."""
+        return int(self._transport.get_extra_info("sockname")[1])
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out (asyncio)."""
         self._transport = cast(asyncio.Transport, transport)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -18,14 +17,25 @@ from keys.hashing import b64url, random_id, random_secret, sha256
 from keys.ring import KeyRing
 from storage.store import Store
 
+DEMO_CALLBACK = "http://localhost:8001/callback"
 VERIFIER = random_secret()
 _AT_ONCE = 64
 
 
-def _clients(secrets: Path) -> tuple[Client, ...]:
+def bot_of(settings: Settings) -> Client:
+    """The client with the phone grant."""
+    return Client("demo-bot", "", secret_of(settings, "demo-bot"))
+
+
+def secret_of(settings: Settings, client_id: str) -> str:
+    """The secret of a client of the demo channel."""
+    return (settings.directory / "secrets" / client_id).read_text(encoding="ascii").strip()
+
+
+def _clients(settings: Settings) -> tuple[Client, ...]:
     """One client of each kind: every second connection is the one, the others the other."""
     return (
-        Client("demo", "http://localhost:8001/callback", _secret(secrets, "demo")),
+        Client("demo", DEMO_CALLBACK, secret_of(settings, "demo")),
         Client("demo-native", "http://127.0.0.1/callback"),
     )
 
@@ -37,19 +47,13 @@ async def sign_in(
 
     One after the other: argon2 verifies one secret at a time, and each worker its own.
     """
-    secrets = settings.directory / "secrets"
-    kinds = _clients(secrets)
+    kinds = _clients(settings)
     port = settings.listen.port
-    bot = Client("demo-bot", "", _secret(secrets, "demo-bot"))
+    bot = bot_of(settings)
     accounts = []
     for index, connection in enumerate(connections):
         phone = f"+{FIRST_TEST_NUMBER + index}"
-        _, body = await connection.ask(bot.post(port, "/otp", {"phone": phone}))
-        form = {
-            "grant_type": PHONE_OTP,
-            "otp_session": msgspec.json.decode(body)["otp_session"],
-            "otp": TEST_CODE,
-        }
+        form = await phone_grant(connection, port, bot, phone)
         _, body = await connection.ask(bot.post(port, "/token", form))
         sub, sid = claims_of(msgspec.json.decode(body)["id_token"])
         client = kinds[index % len(kinds)]
@@ -67,16 +71,32 @@ async def codes(
     made: list[tuple[str, str]] = []
     while len(made) < number:
         batch = min(_AT_ONCE, number - len(made))
-        made += await asyncio.gather(*(_code(settings, store, account) for _ in range(batch)))
+        client, sub, sid = account.client, account.sub, account.sid
+        made += await asyncio.gather(
+            *(code(settings, store, client, sub=sub, sid=sid) for _ in range(batch))
+        )
     return made
 
 
-async def _code(settings: Settings, store: Store, account: Account) -> tuple[str, str]:
+async def phone_grant(connection: Connection, port: int, bot: Client, phone: str) -> dict[str, str]:
+    """The form of the token request of a customer who has given the bot the code."""
+    _, body = await connection.ask(bot.post(port, "/otp", {"phone": phone}))
+    return {
+        "grant_type": PHONE_OTP,
+        "otp_session": msgspec.json.decode(body)["otp_session"],
+        "otp": TEST_CODE,
+    }
+
+
+async def code(
+    settings: Settings, store: Store, client: Client, *, sub: str, sid: str
+) -> tuple[str, str]:
+    """One code for a client, in the session `sid` of the customer `sub`, with its nonce."""
     grant_id, nonce = random_id(), random_id()
-    code = f"{grant_id}.{random_secret()}"
+    secret = f"{grant_id}.{random_secret()}"
     request = AuthorizationRequest(
-        client_id=account.client.client_id,
-        redirect_uri=account.client.redirect_uri,
+        client_id=client.client_id,
+        redirect_uri=client.redirect_uri,
         response_mode="query",
         scope=SCOPE,
         offline=False,
@@ -86,17 +106,13 @@ async def _code(settings: Settings, store: Store, account: Account) -> tuple[str
         code_challenge=b64url(sha256(VERIFIER)),
     )
     await store.code_issue(
-        sid=account.sid,
-        sub=account.sub,
+        sid=sid,
+        sub=sub,
         request=request.to_store(),
         grant_id=grant_id,
-        code_hash=sha256(code),
+        code_hash=sha256(secret),
         lifetimes=settings.lifetimes,
-        limit=keyed("begin", account.sid, settings.interactions_per_address),
+        limit=keyed("begin", sid, settings.interactions_per_address),
         now=int(time.time()),
     )
-    return code, nonce
-
-
-def _secret(secrets: Path, client_id: str) -> str:
-    return (secrets / client_id).read_text(encoding="ascii").strip()
+    return secret, nonce

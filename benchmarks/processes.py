@@ -14,13 +14,14 @@ from pathlib import Path
 from conf.channels_file import DEMO_CHANNELS, ensure_secret_files, load_channels
 from conf.settings import Settings, load
 from idp.channels import apply_with_store
-from keys.sealing import create_key_encryption_key
+from idp.dev import ensure_key_encryption_key
 
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+SETTINGS_FILE = "idp.toml"
 TEST_CODE = "000000"
 FIRST_TEST_NUMBER = 79990000000
 _TEST_NUMBERS = 10_000
@@ -36,10 +37,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def provider(directory: Path, workers: int) -> Iterator[tuple[Settings, Server]]:
-    """A provider with the demo's clients, which development mode alone admits."""
+def provider(directory: Path, workers: int, *, toml: str = "") -> Iterator[tuple[Settings, Server]]:
+    """A provider with the demo's clients, which development mode alone admits.
+
+    `toml` holds more of its settings, which are in `directory` / `SETTINGS_FILE`.
+    """
     port, metrics_port = _free_ports(2)
-    config = directory / "idp.toml"
+    config = directory / SETTINGS_FILE
     config.write_text(
         f"""\
 issuer = "http://127.0.0.1:{port}"
@@ -54,11 +58,11 @@ metrics = {{ port = {metrics_port} }}
 first = "+{FIRST_TEST_NUMBER}"
 last = "+{FIRST_TEST_NUMBER + _TEST_NUMBERS - 1}"
 code = "{TEST_CODE}"
-""",
+{toml}""",
         encoding="utf-8",
     )
     settings = load(config)
-    create_key_encryption_key(settings.key_encryption_key_file)
+    ensure_key_encryption_key(settings)
     secrets = directory / "secrets"
     secrets.mkdir(mode=0o700)
     ensure_secret_files([DEMO_CHANNELS], secrets)
@@ -99,6 +103,21 @@ def cpu_seconds(*pids: int) -> float:
         fields = _stat(pid)
         ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
     return ticks / _TICKS
+
+
+def worker_of(server: Server, client_port: int) -> int | None:
+    """The worker that has accepted the connection from `client_port`; None if none has yet."""
+    ends = f"0100007F:{server.port:04X}", f"0100007F:{client_port:04X}"
+    table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    entries = (line.split() for line in table)
+    inode = next((it[9] for it in entries if (it[1], it[2]) == ends), "0")
+    for pid in server.workers:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            # It may be closed while we look.
+            with contextlib.suppress(FileNotFoundError):
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
+                    return pid
+    return None
 
 
 @contextlib.contextmanager

@@ -142,10 +142,12 @@ class Table:
             return value
         return ""
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts; an absent one is empty."""
+    def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
+        """Return a list of texts; an absent one is empty, and a fault if one is required."""
         value = self._take(name, [])
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            if required and not value:
+                self.fault(name, "is required")
             return tuple(value)
         self.fault(name, "must be a list of texts")
         return ()
@@ -184,12 +186,19 @@ class Table:
             value = {}
         return self._child(value, self._dotted(name))
 
-    def tables(self, name: str, label: str | None = None) -> list["Table"]:
-        """Return the tables of an array; faults tell them apart by the value of `label`."""
+    def tables(
+        self, name: str, label: str | None = None, *, required: bool = False
+    ) -> list["Table"]:
+        """Return the tables of an array, at least one if they are required.
+
+        Faults tell them apart by the value of `label`.
+        """
         value = self._take(name, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.fault(name, "must be an array of tables")
             return []
+        if required and not value:
+            self.fault(name, "is required")
         keys = [item.get(label, index) for index, item in enumerate(value)]
         dotted = self._dotted(name)
         return [

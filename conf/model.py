@@ -40,6 +40,19 @@ class Listen(Address):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyEncryptionKey:
+    """Where a key that seals other keys comes from: a file, an environment variable or a command.
+
+    Exactly one of the three is there. `id` stands in front of all that the key sealed.
+    """
+
+    id: str
+    file: Path | None = None
+    env: str | None = None
+    command: tuple[str, ...] = ()  # a program and its arguments, run without a shell
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """The private Tarantool: its memory for rows, and how long one call may take, in seconds."""
 
@@ -77,6 +90,36 @@ class Otp:
     wrong_tries_per_phone: Limit = Limit(15, 3600)
 
 
+SIGNING_ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA", "ES384")
+ENCRYPTION_ALGORITHMS: Final = ("ECDH-ES",)  # of our own key, for what clients encrypt to us
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """Signing keys: the algorithms that have some, and their rotation, in seconds.
+
+    `rotation` is how long each algorithm's key signs before the next one does; 0 means until a
+    command says so. A key is published for at least `jwks_max_age` before it signs, which is how
+    long relying parties may keep the JWK Set; within `propagation` every process knows of a change.
+    """
+
+    algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
+    rotation: Mapping[str, int] = field(
+        default_factory=lambda: dict.fromkeys(SIGNING_ALGORITHMS + ENCRYPTION_ALGORITHMS, 30 * DAY)
+    )
+    jwks_max_age: int = 300
+    propagation: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HsmSettings:
+    """A PKCS#11 token that keeps signing keys: the vendor's library, which token, and its PIN."""
+
+    module: Path
+    token_label: str
+    pin: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class TestNumbers:
     """Phone numbers that nobody owns, `first` to `last` inclusive, and the code that each accepts.
@@ -109,8 +152,10 @@ class Settings:
     metrics: Address
     trusted_proxies: tuple[str, ...]  # who may set X-Forwarded-For: IP addresses and CIDR blocks
     ca_file: Path | None  # trusted for outbound TLS, instead of the system's authorities
-    key_encryption_key_file: Path
+    key_encryption_keys: tuple[KeyEncryptionKey, ...]  # the first seals, all open
     store: StoreSettings
+    keys: KeySettings
+    hsm: HsmSettings | None
     lifetimes: Lifetimes
     otp: Otp
     test_numbers: tuple[TestNumbers, ...]

@@ -13,9 +13,13 @@ from types import MappingProxyType
 from typing import Final
 
 from conf.decoding import ConfigurationError, Form, Source, Table, read_toml
+from conf.key_settings import read_hsm, read_key_encryption_keys, read_keys
 from conf.model import (
     DAY,
     Address,
+    HsmSettings,
+    KeyEncryptionKey,
+    KeySettings,
     Lifetimes,
     Limit,
     Listen,
@@ -31,6 +35,9 @@ from conf.urls import host_of, is_loopback, issuer_faults
 __all__ = [
     "Address",
     "ConfigurationError",
+    "HsmSettings",
+    "KeyEncryptionKey",
+    "KeySettings",
     "Lifetimes",
     "Limit",
     "Listen",
@@ -131,8 +138,10 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         metrics=_address(root.table("metrics"), port=9464),
         trusted_proxies=_trusted_proxies(root),
         ca_file=root.readable_file("ca_file"),
-        key_encryption_key_file=_key_encryption_key_file(root, directory, development=development),
+        key_encryption_keys=read_key_encryption_keys(root, directory, development=development),
         store=_store(root.table("store")),
+        keys=read_keys(root.table("keys")),
+        hsm=read_hsm(root.table("hsm")) if "hsm" in root else None,
         lifetimes=_lifetimes(root.table("lifetimes")),
         otp=_otp(root.table("otp")),
         test_numbers=_test_numbers(root, at_most=_MOST_TEST_NUMBERS[development]),
@@ -198,15 +207,6 @@ def _trusted_proxies(root: Table) -> tuple[str, ...]:
             if everyone:
                 root.fault(f"trusted_proxies[{index}]", "must not be everyone")
     return proxies
-
-
-def _key_encryption_key_file(root: Table, directory: Path, *, development: bool) -> Path:
-    if development:  # made at the first start
-        return root.path("key_encryption_key_file", directory / "key-encryption-key")
-    path = root.readable_file("key_encryption_key_file")
-    if path is None:
-        root.fault("key_encryption_key_file", "is required")
-    return path or directory
 
 
 def _store(table: Table) -> StoreSettings:

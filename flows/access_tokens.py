@@ -1,5 +1,6 @@
 """Access tokens on their way back: who presents one, and whether it is ours and in time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ class AccessToken:
 
     grant_id: str
     jti: str
+    client_id: str
     scopes: frozenset[str]
     expires_at: int
 
@@ -54,10 +56,11 @@ def verify(provider: Provider, token: str) -> AccessToken:
     return _read(claims)
 
 
-def _read(claims: dict[str, Any]) -> AccessToken:
+def _read(claims: Mapping[str, Any]) -> AccessToken:
     return AccessToken(
         grant_id=claims["jti"].partition(".")[0],
         jti=claims["jti"],
+        client_id=claims["client_id"],
         scopes=frozenset(claims["scope"].split()),
         expires_at=claims["exp"],
     )

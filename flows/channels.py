@@ -1,6 +1,6 @@
 """Applying the channels file to the store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -22,13 +22,18 @@ class ChannelsFault(Exception):
         self.faults = tuple(faults)
 
 
-def check(entries: Sequence[ChannelEntry], *, development: bool) -> dict[str, ClientMetadata]:
-    """Every client's validated metadata, by client_id. Raises ChannelsFault with all faults."""
+def check(
+    entries: Sequence[ChannelEntry], *, algorithms: Collection[str], development: bool
+) -> dict[str, ClientMetadata]:
+    """Every client's validated metadata, by client_id. Raises ChannelsFault with all faults.
+
+    `algorithms` are those that we sign with.
+    """
     faults: list[str] = []
     checked = {}
     for client in (client for entry in entries for client in entry.clients):
         try:
-            metadata = validate(client.metadata, development=development)
+            metadata = validate(client.metadata, algorithms=algorithms, development=development)
         except InvalidClientMetadata as error:
             faults += [f"{client.client_id}: {description}" for _, description in error.faults]
             continue
@@ -49,6 +54,7 @@ async def apply(
     store: Store,
     entries: Sequence[ChannelEntry],
     *,
+    algorithms: Collection[str],
     development: bool,
     by: str,
     now: int,
@@ -58,7 +64,7 @@ async def apply(
     In development secrets are kept by SHA-256: `ensure_secret_files` makes them, of random bits.
     Raises ChannelsFault; then nothing has changed.
     """
-    checked = check(entries, development=development)
+    checked = check(entries, algorithms=algorithms, development=development)
     hashes = _Hashes(await store.clients_list(), generated=development)
     clients = [
         ClientRow(

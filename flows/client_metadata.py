@@ -2,18 +2,21 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from flows.claims import OPENID, SCOPES
 from flows.grants.names import AUTHORIZATION_CODE, GRANT_TYPES, PHONE_OTP, REFRESH_TOKEN
+from keys.encryption import CONTENT_ENCRYPTION, KEY_MANAGEMENT, RecipientKeys
+from keys.errors import NoEncryptionKey, UnusableKey
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
 AUTH_METHODS: tuple[AuthMethod, ...] = ("none", "client_secret_basic", "client_secret_post")
-ID_TOKEN_ALGS = ("RS256", "ES256")
+ProtectedResponse = Literal["id_token", "userinfo"]
+_RESPONSES: tuple[ProtectedResponse, ...] = ("id_token", "userinfo")
 _REFUSED_SCHEMES = frozenset(
     {"about", "blob", "data", "file", "filesystem", "javascript", "vbscript"}
 )
@@ -21,6 +24,14 @@ _SCHEME_OF_APP = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.IGNORECASE)
 # It will stand in a Content-Security-Policy.
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+")
 _URI_CHARACTERS = re.compile(r"[\x21-\x7e]+")
+
+
+class Protection(NamedTuple):
+    """How the client's ID tokens, or its userinfo, are signed and encrypted."""
+
+    signed_response_alg: str | None
+    encrypted_response_alg: str | None
+    encrypted_response_enc: str | None
 
 
 class ClientMetadata(msgspec.Struct, frozen=True):
@@ -39,7 +50,17 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     scope: str = " ".join(SCOPES)
     token_endpoint_auth_method: AuthMethod = "client_secret_basic"
     id_token_signed_response_alg: str = "RS256"
+    id_token_encrypted_response_alg: str | None = None
+    id_token_encrypted_response_enc: str | None = None
+    userinfo_signed_response_alg: str | None = None
+    userinfo_encrypted_response_alg: str | None = None
+    userinfo_encrypted_response_enc: str | None = None
+    jwks: dict[str, Any] | None = None
     refresh_token_policy: Literal["always", "offline_access"] = "offline_access"
+
+    def protection(self, response: ProtectedResponse) -> Protection:
+        """How a response is protected for this client."""
+        return Protection(*(getattr(self, f"{response}_{name}") for name in Protection._fields))
 
 
 class InvalidClientMetadata(Exception):
@@ -50,11 +71,13 @@ class InvalidClientMetadata(Exception):
         self.faults = faults
 
 
-def validate(metadata: Mapping[str, Any], *, development: bool) -> ClientMetadata:
+def validate(
+    metadata: Mapping[str, Any], *, algorithms: Collection[str], development: bool
+) -> ClientMetadata:
     """Metadata with defaults, checked field by field and together.
 
-    In development, web clients may redirect to plain http on loopback. Raises
-    InvalidClientMetadata with every fault.
+    `algorithms` are those that we sign with. In development, web clients may redirect to plain
+    http on loopback. Raises InvalidClientMetadata with every fault.
     """
     unknown = sorted(set(metadata) - set(ClientMetadata.__struct_fields__))
     if unknown:
@@ -62,11 +85,16 @@ def validate(metadata: Mapping[str, Any], *, development: bool) -> ClientMetadat
     given = dict(metadata)
     if given.get("grant_types") and AUTHORIZATION_CODE not in given["grant_types"]:
         given.setdefault("response_types", ())
+    for response in _RESPONSES:
+        if given.get(f"{response}_encrypted_response_alg") is not None:
+            # OpenID Connect Registration 2
+            given.setdefault(f"{response}_encrypted_response_enc", CONTENT_ENCRYPTION[0])
     try:
         client = msgspec.convert(given, ClientMetadata)
     except msgspec.ValidationError as error:
         raise _invalid(str(error).replace(" - at `$.", ": ").rstrip("`")) from error
     faults = [("invalid_client_metadata", fault) for fault in _inconsistencies(client)]
+    faults += [("invalid_client_metadata", fault) for fault in _jwt_faults(client, algorithms)]
     for name in ("redirect_uris", "post_logout_redirect_uris"):
         code = "invalid_redirect_uri" if name == "redirect_uris" else "invalid_client_metadata"
         for uri in getattr(client, name):
@@ -91,7 +119,6 @@ def _inconsistencies(client: ClientMetadata) -> list[str]:
             ("grant_types", client.grant_types, GRANT_TYPES),
             ("response_types", client.response_types, ("code",)),
             ("scope", scopes, SCOPES),
-            ("id_token_signed_response_alg", (client.id_token_signed_response_alg,), ID_TOKEN_ALGS),
         )
         for value in values
         if value not in known
@@ -117,6 +144,29 @@ def _inconsistencies(client: ClientMetadata) -> list[str]:
         (OPENID in scopes, "scope: openid is required"),
     )
     return faults + [fault for kept, fault in rules if not kept]
+
+
+def _jwt_faults(client: ClientMetadata, algorithms: Collection[str]) -> Iterator[str]:
+    try:
+        keys = RecipientKeys({"keys": []} if client.jwks is None else client.jwks)
+    except UnusableKey as error:
+        yield f"jwks: {error}"
+        keys = None
+    for response in _RESPONSES:
+        protection = client.protection(response)
+        known = (algorithms, KEY_MANAGEMENT, CONTENT_ENCRYPTION)
+        for name, value, values in zip(Protection._fields, protection, known, strict=True):
+            if value is not None and value not in values:
+                yield f"{response}_{name}: {value} is not supported"
+        _, alg, enc = protection
+        if alg is None and enc is not None:
+            # OpenID Connect Registration 2
+            yield f"{response}_encrypted_response_enc: needs {response}_encrypted_response_alg"
+        if keys is not None and alg in KEY_MANAGEMENT and enc in CONTENT_ENCRYPTION:
+            try:
+                keys.encrypt(b"", alg=alg, enc=enc)
+            except NoEncryptionKey as error:
+                yield f"{response}_encrypted_response_alg: of jwks, {error}"
 
 
 def _redirect_uri_fault(uri: str, client: ClientMetadata, *, development: bool) -> str | None:

@@ -1,10 +1,12 @@
 """Clients and their channels, as flows see them; looked up once and kept until they change."""
 
+from functools import cached_property
 from urllib.parse import urlsplit
 
 import msgspec
 
 from flows.client_metadata import ClientMetadata, is_loopback_literal
+from keys.encryption import RecipientKeys
 from storage.outcomes import Unknown
 from storage.store import Store
 
@@ -41,7 +43,7 @@ class ClientDocument(msgspec.Struct, frozen=True):
     secret: ClientSecret | None = None
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True, dict=True):
     """An OAuth client and the channel that it belongs to."""
 
     client_id: str
@@ -53,6 +55,11 @@ class Client(msgspec.Struct, frozen=True):
     def public(self) -> bool:
         """Whether it cannot keep a secret (RFC 6749 2.1)."""
         return self.metadata.token_endpoint_auth_method == "none"
+
+    @cached_property
+    def encryption_keys(self) -> RecipientKeys:
+        """What can be encrypted to it: prepared once for as long as the client is remembered."""
+        return RecipientKeys(self.metadata.jwks or {"keys": []})
 
     def allows_grant(self, grant_type: str) -> bool:
         """Whether it may use a grant type."""

@@ -6,6 +6,7 @@ from flows.claims import OPENID, select
 from flows.clients import Client
 from flows.grants.grant import Authorized
 from flows.provider import Provider
+from flows.response_jwt import response_jwt
 from keys.hashing import left_half_hash, random_id
 from storage.outcomes import Redeemed, Rotated
 
@@ -13,10 +14,10 @@ ACCESS_TOKEN_TYP = "at+jwt"
 ACCESS_TOKEN_ALG = "ES256"
 
 
-def issue(provider: Provider, client: Client, authorized: Authorized) -> dict[str, Any]:
+async def issue(provider: Provider, client: Client, authorized: Authorized) -> dict[str, Any]:
     """The token endpoint's answer (RFC 6749 5.1)."""
     now = provider.clock()
-    access_token = _access_token(provider, client, authorized, now)
+    access_token = await _access_token(provider, client, authorized, now)
     answer: dict[str, Any] = {
         "access_token": access_token,
         "token_type": "Bearer",
@@ -26,11 +27,13 @@ def issue(provider: Provider, client: Client, authorized: Authorized) -> dict[st
     if authorized.refresh_token is not None:
         answer["refresh_token"] = authorized.refresh_token
     if OPENID in authorized.scope.split():
-        answer["id_token"] = _id_token(provider, client, authorized.grant, access_token, now)
+        answer["id_token"] = await _id_token(provider, client, authorized.grant, access_token, now)
     return answer
 
 
-def _access_token(provider: Provider, client: Client, authorized: Authorized, now: int) -> str:
+async def _access_token(
+    provider: Provider, client: Client, authorized: Authorized, now: int
+) -> str:
     grant = authorized.grant
     claims = {
         "iss": provider.issuer,
@@ -45,10 +48,10 @@ def _access_token(provider: Provider, client: Client, authorized: Authorized, no
         # The grant's identifier is part of the `jti`, so that the token can be asked about.
         "jti": f"{grant.grant_id}.{random_id()}",
     }
-    return provider.keys.sign(claims, alg=ACCESS_TOKEN_ALG, typ=ACCESS_TOKEN_TYP)
+    return await provider.keys.sign(claims, alg=ACCESS_TOKEN_ALG, typ=ACCESS_TOKEN_TYP)
 
 
-def _id_token(
+async def _id_token(
     provider: Provider, client: Client, grant: Redeemed | Rotated, access_token: str, now: int
 ) -> str:
     alg = client.metadata.id_token_signed_response_alg
@@ -69,4 +72,4 @@ def _id_token(
     if grant.customer is not None and grant.claims is not None:
         # Scopes are answered at userinfo; here only what `claims` names (OIDC Core 5.4, 5.5).
         claims |= select(grant.customer, frozenset(), grant.claims["id_token"])
-    return provider.keys.sign(claims, alg=alg, typ="JWT")
+    return await response_jwt(provider, client, claims, client.metadata.protection("id_token"))

@@ -78,6 +78,11 @@ class ProfileAwaited:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessClosed:
+    """The phone is proven and its customer blocked; go on to the page that says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The step was refused: `error` names the text, with what the text needs."""
 
@@ -260,7 +265,7 @@ async def submit_phone(
 
 async def submit_code(
     provider: Provider, interaction_id: str, code: str, browser: Browser
-) -> ProfileAwaited | Rejected | Begun | Finished:
+) -> ProfileAwaited | AccessClosed | Rejected | Begun | Finished:
     """The customer gave a one-time code: count the try, and sign in or ask for a name."""
     digits = "".join(code.split())
     if not one_time_code.is_well_formed(digits):
@@ -268,7 +273,7 @@ async def submit_code(
     verified = await provider.store.interaction_otp_verify(
         interaction_id,
         browser_hash=browser.hash,
-        otp_hash=one_time_code.hash_of(provider.keys.secret("otp"), interaction_id, digits),
+        otp_hashes=one_time_code.hashes_of(provider, interaction_id, digits),
         attempt=random_id(),
         wrong_tries=provider.settings.otp.wrong_tries_per_phone,
         sign_in=_sign_in(provider, interaction_id, browser),
@@ -279,6 +284,8 @@ async def submit_code(
             return await _signed_in(provider, interaction_id, verified)
         case o.Unregistered():
             return ProfileAwaited()
+        case o.CustomerBlocked():
+            return AccessClosed()
         case o.Wrong(tries_left=left):
             return Rejected("code_wrong", tries_left=left)
         case o.Limited(retry_after=seconds):
@@ -293,7 +300,7 @@ async def submit_code(
 
 async def submit_profile(
     provider: Provider, interaction_id: str, given_name: str, family_name: str, browser: Browser
-) -> Begun | Finished:
+) -> AccessClosed | Begun | Finished:
     """First sign-in: the customer gave a name and accepted the terms."""
     registered = await provider.store.customer_register(
         interaction_id,
@@ -306,6 +313,8 @@ async def submit_profile(
     )
     if isinstance(registered, o.SignedIn):
         return await _signed_in(provider, interaction_id, registered)
+    if isinstance(registered, o.CustomerBlocked):
+        return AccessClosed()
     return await _elsewhere(provider, registered, browser)
 
 

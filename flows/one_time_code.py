@@ -16,15 +16,24 @@ ACR = "urn:x5id:acr:phone-otp"
 AMR = "otp sms"  # RFC 8176 2
 
 
-def code_of(secret: bytes, challenge_id: str) -> str:
-    """The code of a challenge: 64 bits of an HMAC, cut to six digits."""
+def code_of(provider: Provider, challenge_id: str) -> str:
+    """The code of a challenge: 64 bits of an HMAC, cut to six digits.
+
+    A challenge names the version of the secret, so that a repeat after a rotation is the same code.
+    """
+    version, _, _ = challenge_id.partition(".")
+    secret = provider.keys.secrets("otp")[int(version)]
     number = int.from_bytes(derive(secret, "code", challenge_id)[:8], "big")
     return f"{number % 10**DIGITS:0{DIGITS}}"
 
 
-def hash_of(secret: bytes, journey: str, code: str) -> bytes:
-    """What the store compares: without the secret, six digits could be tried out."""
-    return derive(secret, "hash", journey, code)
+def hashes_of(provider: Provider, journey: str, code: str) -> list[bytes]:
+    """What the store compares: without the secret, six digits could be tried out.
+
+    One for each version of the secret that a challenge may have begun with, the newest first.
+    """
+    secrets = provider.keys.secrets("otp").values()
+    return [derive(secret, "hash", journey, code) for secret in secrets]
 
 
 def is_well_formed(code: str) -> bool:
@@ -38,14 +47,13 @@ def new_challenge(provider: Provider, journey: str, phone: str, source: KeyedLim
     A configured test number has a fixed code and no limits.
     """
     settings = provider.settings.otp
-    secret = provider.keys.secret("otp")
-    challenge_id = random_id()
+    challenge_id = f"{next(iter(provider.keys.secrets('otp')))}.{random_id()}"
     test = provider.settings.is_test_number(phone)
-    code = test.code if test else code_of(secret, challenge_id)
+    code = test.code if test else code_of(provider, challenge_id)
     return NewChallenge(
         challenge_id=challenge_id,
         phone=phone,
-        otp_hash=hash_of(secret, journey, code),
+        otp_hash=hashes_of(provider, journey, code)[0],
         tries=settings.tries,
         validity=settings.validity,
         resend_after=settings.resend_after,
@@ -89,7 +97,7 @@ async def send(
     Raises MessengerError; the customer may then ask again at once.
     """
     phone = challenge.phone
-    code = code_of(provider.keys.secret("otp"), started.challenge_id)
+    code = code_of(provider, started.challenge_id)
     text = messages.one_time_code(locale, client.channel, code, provider.issuer)
     try:
         await provider.messenger.send(Message(phone=phone, text=text, code=code))

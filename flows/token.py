@@ -22,4 +22,4 @@ async def token(
     if not client.allows_grant(grant.name):
         raise UnauthorizedClient("the client is not registered for this grant type")
     authorized = await grant.authorize(provider, client, parameters.only(grant.parameters))
-    return issue(provider, client, authorized)
+    return await issue(provider, client, authorized)

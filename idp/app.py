@@ -23,18 +23,19 @@ from idp.outbound.inbox import Inbox
 from idp.pages import Pages
 from idp.request_log import RequestLog
 from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, styles
+from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
-from keys.sealing import Sealer, load_key_encryption_key
+from keys.sealing import Sealer
 from storage.store import Store
 
 
-def create() -> Starlette:
+def create(sealer: Sealer) -> Starlette:
     """The application of one worker; its settings are in the environment variable IDP_SETTINGS."""
-    return build(Settings.from_json(os.environ["IDP_SETTINGS"]))
+    return build(Settings.from_json(os.environ["IDP_SETTINGS"]), sealer)
 
 
-def build(settings: Settings) -> Starlette:
-    """The application for these settings."""
+def build(settings: Settings, sealer: Sealer) -> Starlette:
+    """The application for these settings, with their key-encryption keys."""
     endpoints = ENDPOINTS + (DEVELOPMENT_ENDPOINTS if settings.development else ())
     application = Starlette(
         routes=routes(endpoints),
@@ -45,6 +46,7 @@ def build(settings: Settings) -> Starlette:
     # A redirect to the same path less a slash would repeat a POST, and trust the Host header.
     application.router.redirect_slashes = False
     application.state.settings = settings
+    application.state.sealer = sealer
     application.state.endpoints = metadata(endpoints)
     application.state.styles = styles(endpoints)
     application.state.pages = Pages()
@@ -57,11 +59,12 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         store = await Store.open(settings, metrics.store_call)
         stack.push_async_callback(store.close)
-        sealer = Sealer(load_key_encryption_key(settings.key_encryption_key_file))
+        life_cycle = LifeCycle.of(settings, store, application.state.sealer)
+        stack.callback(life_cycle.close)
         provider = Provider(
             settings=settings,
             store=store,
-            keys=await KeyRing.open(store, sealer, _now()),
+            keys=await KeyRing.open(life_cycle, _now()),
             clients=ClientDirectory(store),
             passwords=PasswordHasher(),
             messenger=_messenger(application, settings, stack),

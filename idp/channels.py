@@ -1,7 +1,7 @@
 """Applying channels files to the store of one installation, whether its server runs or not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from conf.channels_file import ChannelEntry
 from conf.settings import ConfigurationError, Settings
@@ -11,10 +11,12 @@ from storage.outcomes import ChannelsChange
 from storage.store import Store
 
 
-def faults(entries: Sequence[ChannelEntry], *, development: bool) -> tuple[str, ...]:
+def faults(
+    entries: Sequence[ChannelEntry], *, algorithms: Collection[str], development: bool
+) -> tuple[str, ...]:
     """All that keeps `entries` from being applied."""
     try:
-        channels.check(entries, development=development)
+        channels.check(entries, algorithms=algorithms, development=development)
     except channels.ChannelsFault as error:
         return error.faults
     return ()
@@ -47,7 +49,12 @@ async def _apply(
 ) -> ChannelsChange:
     try:
         return await channels.apply(
-            store, entries, development=settings.development, by=by, now=int(time.time())
+            store,
+            entries,
+            algorithms=settings.keys.algorithms,
+            development=settings.development,
+            by=by,
+            now=int(time.time()),
         )
     except channels.ChannelsFault as error:
         raise ConfigurationError(*error.faults) from None

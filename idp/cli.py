@@ -12,10 +12,11 @@ from typer.core import TyperGroup
 
 from conf import settings as configuration
 from conf.channels_file import load_channels
-from conf.settings import ConfigurationError, Settings
+from conf.settings import ConfigurationError, KeySettings, Settings
 from idp import dev as development
 from idp import serve as server
 from idp.commands.terminal import CommandError, Config, Json, examples, show
+from keys.errors import KeysError
 from storage.errors import StoreError, StoreStartError
 
 _GROUPS = ("audit", "channels", "customers", "keys", "secrets", "sessions", "tokens")
@@ -55,6 +56,8 @@ def main() -> NoReturn:
     except ConfigurationError as error:
         _complain(*error.faults)
     except (CommandError, server.StartError, StoreStartError) as error:
+        _complain(str(error))
+    except KeysError as error:
         _complain(str(error))
     except StoreError as error:
         _complain(f"the store did not answer: {error}")
@@ -184,7 +187,8 @@ def _channels_faults(files: list[Path], settings: Settings | None) -> tuple[str,
     except ConfigurationError as error:
         return error.faults
     in_development = settings is not None and settings.development
-    return channels.faults(entries, development=in_development)
+    algorithms = (KeySettings() if settings is None else settings.keys).algorithms
+    return channels.faults(entries, algorithms=algorithms, development=in_development)
 
 
 def _overrides(options: Mapping[str, object]) -> dict[str, object]:

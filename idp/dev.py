@@ -51,8 +51,8 @@ def dev(settings: Settings, demo_port: int | None) -> None:
 
 def ensure_key_encryption_key(settings: Settings) -> None:
     """Make the key-encryption key at the first start. Raises StartError if it is lost."""
-    path = settings.key_encryption_key_file
-    if path.exists():
+    path = settings.key_encryption_keys[0].file
+    if path is None or path.exists():
         return
     store = settings.socket_path.parent
     if holds_data(store):

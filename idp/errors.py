@@ -15,6 +15,7 @@ from starlette.responses import Response
 from flows.errors import InvalidClient, MissingToken, OAuthError, PageError
 from idp import http
 from idp.request_log import note
+from keys.errors import SigningUnavailable
 from storage.errors import StoreBug, StoreError
 
 Style = Literal["json", "bearer", "page"]
@@ -43,8 +44,8 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
             if style == "page":
                 return _page(request, error.key, error.status, error.description)
             return http.json({"error": error.key}, status=error.status)
-        except StoreError as error:
-            return _store_failed(request, error, style)
+        except (StoreError, SigningUnavailable) as error:
+            return _unavailable(request, error, style)
         except ClientDisconnect:
             note(request, error="client_disconnected")
             return Response(status_code=400)
@@ -58,10 +59,12 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
     return answer
 
 
-def _store_failed(request: Request, error: StoreError, style: Style) -> Response:
+def _unavailable(
+    request: Request, error: StoreError | SigningUnavailable, style: Style
+) -> Response:
     if isinstance(error, StoreBug):
         _log.error("store_bug", reason=str(error), reference=request.state.reference)
-    note(request, error="store", detail=str(error))
+    note(request, error="store" if isinstance(error, StoreError) else "signing", detail=str(error))
     if style == "page":
         response = _page(request, "unavailable", 503)
     else:

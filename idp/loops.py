@@ -1,4 +1,4 @@
-"""Background work of each worker: following changes of clients and keys, and sweeping."""
+"""Background work of each worker: following changes, rotating keys, and sweeping."""
 
 import asyncio
 import contextlib
@@ -53,6 +53,7 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
         if current.get("keys") != known.get("keys"):
             await provider.keys.reload(provider.clock())
             known["keys"] = current["keys"]
+        await provider.keys.tend(provider.clock())
 
     return follow
 

@@ -51,6 +51,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/interaction/{interaction_id}/resend", _POST, interaction.resend),
     Endpoint("/interaction/{interaction_id}/profile", _GET, interaction.profile_page),
     Endpoint("/interaction/{interaction_id}/profile", _POST, interaction.profile_submit),
+    Endpoint("/interaction/{interaction_id}/blocked", _GET, interaction.blocked_page),
     Endpoint("/interaction/{interaction_id}/cancel", _POST, interaction.cancel),
     Endpoint("/channels/{channel_id}/logo.svg", _GET, channel.logo),
     Endpoint("/livez", _GET, health.livez, errors="json"),

@@ -6,25 +6,27 @@ store answers, the gate opens and the workers serve. Stop: the workers drain, th
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
 
 import structlog
 
+from conf.decoding import ConfigurationError
 from conf.model import Address, Settings
 from idp import logs
 from idp.readiness import is_ready
 from idp.supervisor import Supervisor
 from idp.worker import WorkerConfig
-from keys.errors import SealError
-from keys.sealing import Sealer, load_key_encryption_key
+from keys.errors import HsmError, SealError
+from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool
 from storage.errors import StoreStartError
 
@@ -67,34 +69,47 @@ NO_HOOKS = Hooks()
 def run(settings: Settings, hooks: Hooks = NO_HOOKS) -> None:
     """Serve until SIGTERM or SIGINT; what was started is stopped again in any case.
 
-    Raises StartError or StoreStartError. Calls the hooks from another thread, `stopping` excepted.
+    Raises ConfigurationError, StartError or StoreStartError. Calls the hooks from another thread,
+    `stopping` excepted.
     """
     logs.configure(settings.log_format)
-    check_files(settings)
+    sealer = check_files(settings)
     store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
     store.lock()
     try:
-        _Server(settings, store, hooks).run()
+        _Server(settings, store, sealer, hooks).run()
     finally:
         store.stop()
 
 
-def check_files(settings: Settings) -> None:
-    """Raise StartError if a file that the settings name can be read, but is of no use."""
-    listen = settings.listen
-    what = ""
+def check_files(settings: Settings) -> Sealer:
+    """Return the key-encryption keys, ready for use.
+
+    Raises ConfigurationError if a source of theirs, or a file that the settings name, is of no use.
+    """
+    faults = list(_faults_of_certificates(settings))
     try:
-        load_key_encryption_key(settings.key_encryption_key_file)
-        if listen.tls_cert is not None and listen.tls_key is not None:
-            what = f"{listen.tls_cert} and {listen.tls_key} are not a certificate and its key"
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.tls_cert, listen.tls_key)
-        if settings.ca_file is not None:
-            what = f"{settings.ca_file} holds no certificates"
-            ssl.create_default_context(cafile=settings.ca_file)
+        sealer = load_sealer(settings.key_encryption_keys)
     except SealError as error:
-        raise StartError(str(error)) from None
+        raise ConfigurationError(*error.faults, *faults) from None
+    if faults:
+        raise ConfigurationError(*faults)
+    return sealer
+
+
+def _faults_of_certificates(settings: Settings) -> Iterator[str]:
+    listen = settings.listen
+    try:
+        if listen.tls_cert is not None and listen.tls_key is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.tls_cert, listen.tls_key)
     except OSError as error:
-        raise StartError(f"{what}: {error.strerror or error}") from None
+        pair = f"{listen.tls_cert} and {listen.tls_key}"
+        yield f"{pair} are not a certificate and its key: {error.strerror or error}"
+    try:
+        if settings.ca_file is not None:
+            ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        yield f"{settings.ca_file} holds no certificates: {error.strerror or error}"
 
 
 def bind(what: str, address: Address) -> socket.socket:
@@ -113,9 +128,12 @@ def bind(what: str, address: Address) -> socket.socket:
 class _Server:
     """One run of the server: made when the store's directory is taken, it binds the ports."""
 
-    def __init__(self, settings: Settings, store: PrivateTarantool, hooks: Hooks) -> None:
+    def __init__(
+        self, settings: Settings, store: PrivateTarantool, sealer: Sealer, hooks: Hooks
+    ) -> None:
         self._began = time.monotonic()
         self._settings = settings
+        self._sealer = sealer
         self._store = store
         self._hooks = hooks
         self._stopping = threading.Event()
@@ -176,14 +194,16 @@ class _Server:
 
     def _open_keys(self) -> None:
         # Imported here, beside the start of the workers and of the store.
+        from keys.life_cycle import LifeCycle  # noqa: PLC0415
         from keys.ring import KeyRing  # noqa: PLC0415
         from storage.store import Store  # noqa: PLC0415
 
         async def open_keys() -> None:
             store = await Store.open(self._settings)
             try:
-                key = load_key_encryption_key(self._settings.key_encryption_key_file)
-                await KeyRing.open(store, Sealer(key), int(time.time()))
+                life_cycle = LifeCycle.of(self._settings, store, self._sealer)
+                with contextlib.closing(life_cycle):
+                    await KeyRing.open(life_cycle, int(time.time()))
             finally:
                 await store.close()
 
@@ -191,7 +211,7 @@ class _Server:
         # The first start makes the keys once, and a wrong key-encryption key is told in a sentence.
         try:
             asyncio.run(open_keys())
-        except SealError as error:
+        except (SealError, HsmError) as error:
             raise StartError(str(error)) from None
 
     def _keep_store_alive(self) -> None:

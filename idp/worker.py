@@ -1,9 +1,10 @@
-"""What a worker does before the application runs: logs, the watch over its parent, the gate.
+"""What a worker does before the application runs: logs, the watch over its parent, keys, the gate.
 
-Uvicorn pickles its configuration into every worker; this one brings these three along.
+Uvicorn pickles its configuration into every worker; this one brings all that along.
 """
 
 import contextlib
+import functools
 import gc
 import multiprocessing
 import os
@@ -14,27 +15,35 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+import structlog
 import uvicorn
 
 from conf.model import Settings
 from idp import logs
 from idp.connections import BoundedProtocol
+from keys.errors import SealError
+from keys.sealing import Sealer, load_sealer
 from storage.child import answers
 
 DRAIN_SECONDS = 10
 _WATCH_SECONDS = 0.5
 _STORE_POLL_SECONDS = 0.05
+_KEYS_RETRY_SECONDS = 1.0
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.worker")
 
 
 class WorkerConfig(uvicorn.Config):
     """Uvicorn's configuration for the workers of one server.
 
-    A worker imports the application at once, and then waits until the parent closes its end of
-    `gate` and the store answers: what every request needs is there by then.
+    A worker imports the application and has its key-encryption keys at once, and then waits until
+    the parent closes its end of `gate` and the store answers: what every request needs is there by
+    then. `application` names a function that makes it of the keys.
     """
 
     def __init__(self, settings: Settings, gate: Connection, application: str) -> None:
         self._log_format = settings.log_format
+        self._key_encryption_keys = settings.key_encryption_keys
         self._gate = gate
         self._store_socket = settings.socket_path
         listen = settings.listen
@@ -70,14 +79,25 @@ class WorkerConfig(uvicorn.Config):
         """Import the application, which takes longest, then wait for what it needs."""
         # Nothing is served yet, so there is nothing to drain.
         with _ending_at_once():
-            application = super().load_app()
+            create = super().load_app()
+            sealer = self._sealer()
             self._gate.poll(None)
             # A worker may be replaced while the store is being restarted.
             while not answers(self._store_socket):
                 time.sleep(_STORE_POLL_SECONDS)
         # All modules stay: a full collection that walks over them stalls every request by 20 ms.
         gc.freeze()
-        return application
+        return functools.partial(create, sealer)
+
+    def _sealer(self) -> Sealer:
+        # The parent could have the keys when it started. A worker that takes a dead one's place may
+        # find their source away: if it gave up, uvicorn would end the server with all its workers.
+        while True:
+            try:
+                return load_sealer(self._key_encryption_keys)
+            except SealError as error:
+                _log.error("key_encryption_keys_unavailable", reason=str(error))
+                time.sleep(_KEYS_RETRY_SECONDS)
 
 
 @contextlib.contextmanager

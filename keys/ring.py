@@ -1,74 +1,68 @@
-"""The provider's signing keys and server secrets, held open in memory by each worker."""
+"""The provider's keys and server secrets, held open in memory by each worker."""
 
-import asyncio
-import secrets
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import msgspec
 
-from keys import signing
-from keys.sealing import Sealer
-from keys.signing import ALGORITHMS, SigningKey
+from keys import sealed_keys, server_secrets, signing
+from keys.encryption import DecryptionKey
+from keys.errors import InvalidToken, SigningUnavailable
+from keys.life_cycle import LifeCycle
+from keys.server_secrets import Opened
+from keys.signing import ALGORITHMS, Signer, VerificationKey
 from storage.records import ServerSecretRow, SigningKeyRow
 
-SERVER_SECRETS: tuple[str, ...] = ("otp", "refresh", "interaction", "csrf")
-_SECRET_BYTES = 32
-
-
-class KeyStore(Protocol):
-    """The piece of storage that the ring needs. Each `add` decides atomically and is repeatable."""
-
-    async def signing_keys(self) -> list[SigningKeyRow]:
-        """Return all signing keys."""
-
-    async def signing_key_add(self, row: SigningKeyRow, now: int, /) -> list[SigningKeyRow]:
-        """Add `row` unless its `alg` has an active key; return all signing keys."""
-
-    async def server_secrets(self) -> list[ServerSecretRow]:
-        """Return all versions of all server secrets."""
-
-    async def server_secret_add(self, row: ServerSecretRow, now: int, /) -> list[ServerSecretRow]:
-        """Add `row` unless its name has that version; return all server secrets."""
+# Tokens whose signature was proven a moment ago, for each of two generations.
+_MOST_REMEMBERED = 1_000
+_PUBLISHED = ("active", "next", "retiring")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Contents:
     """What was loaded at one time, replaced as a whole so that no reader sees half of it."""
 
-    keys: Mapping[str, SigningKey] = field(default_factory=dict)
-    active: Mapping[str, SigningKey] = field(default_factory=dict)
-    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    rows: Sequence[SigningKeyRow] = ()
+    signing: Mapping[str, Signer] = field(default_factory=dict)
+    verification: Mapping[str, VerificationKey] = field(default_factory=dict)
+    decryption: Mapping[str, DecryptionKey] = field(default_factory=dict)
+    active: Mapping[str, Signer] = field(default_factory=dict)
+    accepted: Mapping[str, VerificationKey] = field(default_factory=dict)
+    past: Mapping[str, VerificationKey] = field(default_factory=dict)
+    jwks: Mapping[str, Any] = field(default_factory=dict)
+    secret_rows: Sequence[ServerSecretRow] = ()
+    secrets: Opened = field(default_factory=lambda: Opened({}, None))
 
 
 class KeyRing:
-    """Signs with the active key of an algorithm, verifies with every key that the store keeps.
+    """Signs with the active keys, and verifies with those that are published.
 
-    A key that must no longer be trusted is removed from the store. What the store says is not
-    believed on its own: a key counts only if its private part opens under the key-encryption key,
-    so that who can write rows still cannot make a token that verifies.
+    What the store says is not believed on its own: a key counts only if its sealed parts open under
+    a key-encryption key, so that who can write rows still cannot make a token that verifies.
     """
 
-    __slots__ = ("_contents", "_sealer", "_store")
+    __slots__ = ("_contents", "_life_cycle", "_older", "_recent")
 
-    def __init__(self, store: KeyStore, sealer: Sealer) -> None:
+    def __init__(self, life_cycle: LifeCycle) -> None:
         """Make an empty ring; `open` is the way to a usable one."""
-        self._store = store
-        self._sealer = sealer
+        self._life_cycle = life_cycle
         self._contents = _Contents()
+        self._recent: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
+        self._older: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
 
     def __repr__(self) -> str:
-        return f"KeyRing(kids={sorted(self._contents.keys)!r})"
+        return f"KeyRing(kids={sorted(self._contents.accepted)!r})"
 
     @classmethod
-    async def open(cls, store: KeyStore, sealer: Sealer, now: int) -> Self:
+    async def open(cls, life_cycle: LifeCycle, now: int) -> Self:
         """Load the keys and secrets, and create those that are missing.
 
         Safe when several workers open at once: all end with the same keys. Raises `SealError`
-        under a wrong key-encryption key, and `storage.errors.StoreError`.
+        under a wrong key-encryption key, `HsmError`, and `storage.errors.StoreError`.
         """
-        ring = cls(store, sealer)
+        ring = cls(life_cycle)
         await ring.reload(now)
         return ring
 
@@ -77,94 +71,143 @@ class KeyRing:
 
         Raises as `open` does; the ring then keeps what it had.
         """
-        keys, active = await self._load_keys(now)
-        self._contents = _Contents(keys, active, await self._load_secrets(now))
+        life_cycle = self._life_cycle
+        rows = await life_cycle.complete(now)
+        secret_rows = await server_secrets.complete(life_cycle.store, life_cycle.sealer, now)
+        contents = await self._load(rows, secret_rows, now)
+        self._contents = contents
+        # A key that counted a moment ago may have been revoked.
+        self._recent, self._older = {}, {}
 
-    def sign(self, claims: Mapping[str, object], *, alg: str, typ: str) -> str:
+    async def tend(self, now: int) -> None:
+        """Do what is due in the life of the keys and secrets; costs nothing when nothing is."""
+        contents = self._contents
+        store = self._life_cycle.store
+        settled_at = contents.secrets.settled_at
+        changed = [
+            await self._life_cycle.advance(contents.rows, now),
+            await server_secrets.tend(store, contents.secret_rows, now),
+            settled_at is not None and settled_at <= now,
+        ]
+        if any(changed):
+            await self.reload(now)
+
+    async def sign(self, claims: Mapping[str, object], *, alg: str, typ: str) -> str:
         """Return `claims` as a JWT signed with the active key of `alg`, of the media type `typ`.
 
-        Raises `KeyError` for an algorithm that is not in `algorithms()`.
+        An algorithm that was withdrawn from the settings signs until its keys are retired. Raises
+        `SigningUnavailable`.
         """
-        return self._contents.active[alg].sign(msgspec.json.encode(dict(claims)), typ=typ)
+        key = self._contents.active.get(alg)
+        if key is None:
+            raise SigningUnavailable(f"no key of ours signs with {alg}")
+        return await key.sign(msgspec.json.encode(claims), typ=typ)
 
-    def verify(self, token: str, *, typ: str, algs: tuple[str, ...]) -> dict[str, Any]:
+    def verify(self, token: str, *, typ: str, algs: tuple[str, ...]) -> Mapping[str, Any]:
         """Return the claims of `token` if this provider signed it as a `typ` with one of `algs`.
 
         Proves the form, the header and the signature; `exp`, `iss` and `aud` are the caller's to
-        judge. Raises `InvalidToken`.
+        judge. A token that was proven is remembered for a while. Raises `InvalidToken`.
         """
-        return signing.verify(token, keys=self._contents.keys, typ=typ, algs=algs)
+        asked = (token, typ, algs)
+        known = self._recent.get(asked) or self._older.get(asked)
+        if known is not None:
+            return known
+        contents = self._contents
+        claims = signing.verify(token, keys=contents.accepted, typ=typ, algs=algs)
+        if len(self._recent) == _MOST_REMEMBERED:
+            self._recent, self._older = {}, self._recent
+        self._recent[asked] = claims
+        return claims
 
-    def jwks(self) -> dict[str, list[dict[str, object]]]:
-        """Return the JWK Set with the public part of every key (RFC 7517 5)."""
-        return {"keys": [dict(key.public_jwk) for key in self._contents.keys.values()]}
+    def verify_past(self, token: str, *, typ: str, algs: tuple[str, ...]) -> Mapping[str, Any]:
+        """Do the same for a token that may be old: a retired key may have signed it."""
+        return signing.verify(token, keys=self._contents.past, typ=typ, algs=algs)
+
+    def decrypt(self, token: str) -> bytes:
+        """Return what somebody encrypted to one of our encryption keys. Raises `InvalidToken`."""
+        for key in self._contents.decryption.values():
+            with contextlib.suppress(InvalidToken):
+                return key.decrypt(token)
+        raise InvalidToken("no key of ours decrypts it")
+
+    def jwks(self) -> Mapping[str, Any]:
+        """Return the JWK Set with the public part of every published key (RFC 7517 5)."""
+        return self._contents.jwks
 
     def algorithms(self) -> tuple[str, ...]:
-        """Return the `alg` values that `sign` accepts."""
-        return ALGORITHMS
+        """Return the `alg` values that clients may register for."""
+        return self._life_cycle.settings.algorithms
 
     def secret(self, name: str) -> bytes:
-        """Return the 32 bytes of the newest version of a server secret.
+        """Return the version of a server secret that is to be used, 32 bytes.
 
         Raises `KeyError` for a name that is not in `SERVER_SECRETS`.
         """
-        return self._contents.secrets[name]
+        return next(iter(self._contents.secrets.versions[name].values()))
 
-    async def _load_keys(self, now: int) -> tuple[dict[str, SigningKey], dict[str, SigningKey]]:
-        rows = await self._store.signing_keys()
-        for alg in ALGORITHMS:
-            if not any(row.alg == alg and row.state == "active" for row in rows):
-                key = await asyncio.to_thread(SigningKey.generate, alg)
-                rows = await self._store.signing_key_add(self._seal_key(key, now), now)
+    def secrets(self, name: str) -> Mapping[int, bytes]:
+        """Return every version of a server secret that may be met; the one to use comes first."""
+        return self._contents.secrets.versions[name]
 
-        keys: dict[str, SigningKey] = {}
-        active: dict[str, SigningKey] = {}
-        # A newer version of the server, running beside this one, may sign with other algorithms.
-        for row in sorted(rows, key=lambda row: (row.created_at, row.kid)):
-            if row.alg not in ALGORITHMS:
-                continue
-            key = self._contents.keys.get(row.kid) or await self._open_key(row)
-            keys[key.kid] = key
-            if row.state == "active":
-                active[key.alg] = key
-        return keys, active
+    async def _load(
+        self, rows: Sequence[SigningKeyRow], secret_rows: Sequence[ServerSecretRow], now: int
+    ) -> _Contents:
+        before = self._contents
+        sealer, hsm = self._life_cycle.sealer, self._life_cycle.hsm
+        signing_keys: dict[str, Signer] = {}
+        verification: dict[str, VerificationKey] = {}
+        decryption: dict[str, DecryptionKey] = {}
+        for row in rows:
+            if row.use == "enc":
+                if row.state in _PUBLISHED:
+                    known = before.decryption.get(row.kid)
+                    decryption[row.kid] = known or sealed_keys.open_decryption(row, sealer)
+            # A newer version of the server, running beside this one, may sign with others.
+            elif row.alg in ALGORITHMS and row.state != "revoked":
+                if row.state in ("active", "next"):
+                    key = before.signing.get(row.kid)
+                    key = key or await sealed_keys.open_signing(row, sealer, hsm)
+                    signing_keys[row.kid] = key
+                # What was revoked and put back has lost its sealed part for good.
+                proof = before.verification.get(row.kid) if row.sealed_public else None
+                verification[row.kid] = proof or sealed_keys.open_verification(row, sealer)
 
-    async def _load_secrets(self, now: int) -> dict[str, bytes]:
-        rows = await self._store.server_secrets()
-        for name in SERVER_SECRETS:
-            if not any(row.name == name for row in rows):
-                rows = await self._store.server_secret_add(self._seal_new_secret(name, now), now)
-
-        newest = {row.name: row for row in sorted(rows, key=lambda row: row.version)}
-        return {
-            name: self._sealer.open(
-                newest[name].sealed, label=_secret_label(name, newest[name].version)
-            )
-            for name in SERVER_SECRETS
-        }
-
-    def _seal_key(self, key: SigningKey, now: int) -> SigningKeyRow:
-        return SigningKeyRow(
-            kid=key.kid,
-            alg=key.alg,
-            state="active",
-            public_jwk=dict(key.public_jwk),
-            sealed_private=self._sealer.seal(key.private_jwk(), label=_key_label(key.kid, key.alg)),
-            created_at=now,
+        published = [row for row in rows if row.state in _PUBLISHED]
+        published.sort(key=lambda row: (_PUBLISHED.index(row.state), row.alg, row.kid))
+        return _Contents(
+            rows=rows,
+            signing=signing_keys,
+            verification=verification,
+            decryption=decryption,
+            active={
+                row.alg: signing_keys[row.kid]
+                for row in rows
+                if row.state == "active" and row.kid in signing_keys
+            },
+            accepted={
+                row.kid: verification[row.kid] for row in published if row.kid in verification
+            },
+            past=verification,
+            jwks={"keys": self._published(published, verification, decryption)},
+            secret_rows=secret_rows,
+            secrets=server_secrets.unsealed(
+                secret_rows, sealer, propagation=self._life_cycle.settings.propagation, now=now
+            ),
         )
 
-    async def _open_key(self, row: SigningKeyRow) -> SigningKey:
-        private_jwk = self._sealer.open(row.sealed_private, label=_key_label(row.kid, row.alg))
-        return await asyncio.to_thread(SigningKey.from_private_jwk, private_jwk)
-
-    def _seal_new_secret(self, name: str, now: int) -> ServerSecretRow:
-        sealed = self._sealer.seal(secrets.token_bytes(_SECRET_BYTES), label=_secret_label(name, 1))
-        return ServerSecretRow(name=name, version=1, sealed=sealed, created_at=now)
-
-
-def _key_label(kid: str, alg: str) -> str:
-    return f"{kid}|{alg}"
-
-
-def _secret_label(name: str, version: int) -> str:
-    return f"{name}|{version}"
+    @staticmethod
+    def _published(
+        rows: Sequence[SigningKeyRow],
+        verification: Mapping[str, VerificationKey],
+        decryption: Mapping[str, DecryptionKey],
+    ) -> list[dict[str, object]]:
+        jwks: list[dict[str, object]] = []
+        for row in rows:
+            key: VerificationKey | DecryptionKey | None = verification.get(row.kid)
+            if key is None and row.state != "retiring":
+                # Nobody should begin to encrypt to a key that is about to go.
+                key = decryption.get(row.kid)
+            if key is not None:
+                jwks.append(dict(key.public_jwk))
+        return jwks

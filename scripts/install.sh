@@ -51,6 +51,7 @@ missing_packages() {
         [ -e "/usr/lib/$(uname -m)-linux-gnu/libatomic.so.1" ] || echo libatomic1
         [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
         have luacheck || echo lua-check
+        have softhsm2-util || echo softhsm2
     fi
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from storage.records import ClientRow, Customer, Step
+from storage.records import AuditPosition, Block, ClientRow, Customer, Step
 
 Request = Mapping[str, Any]
 
@@ -185,6 +185,10 @@ class Unregistered(Outcome, frozen=True, tag="unregistered"):
     """The phone is proven; the customer must give a name and accept the terms."""
 
 
+class CustomerBlocked(Outcome, frozen=True, tag="customer_blocked"):
+    """The phone is proven; nobody may sign in as this customer."""
+
+
 # Customers and tokens
 
 
@@ -241,6 +245,75 @@ class Revoked(Outcome, frozen=True, tag="revoked"):
     """A token, and what hangs on it, was revoked."""
 
 
+# The security team
+
+
+class Account(Outcome, frozen=True, tag="account"):
+    """A customer as the security team sees them; `terms_accepted_at` 0 is not yet."""
+
+    sub: str
+    phone: str
+    created_at: int
+    phone_verified_at: int
+    last_sign_in: int
+    terms_accepted_at: int
+    test: bool
+    block: Block | None = None
+
+
+class Blocked(Outcome, frozen=True, tag="blocked"):
+    """The customer is blocked, by this call."""
+
+
+class AlreadyBlocked(Outcome, frozen=True, tag="already_blocked"):
+    """The customer was blocked before, and that block stays."""
+
+    block: Block
+
+
+class Unblocked(Outcome, frozen=True, tag="unblocked"):
+    """The block is lifted, by this call."""
+
+
+class NotBlocked(Outcome, frozen=True, tag="not_blocked"):
+    """There is no block to lift."""
+
+
+# Keys
+
+
+class Changed(Outcome, frozen=True, tag="changed"):
+    """It is as asked, by this call or by one before it."""
+
+
+class WrongState(Outcome, frozen=True, tag="wrong_state"):
+    """A key in this state cannot take that step."""
+
+    state: str
+
+
+class TooSoon(Outcome, frozen=True, tag="too_soon"):
+    """The step would be unsafe before `earliest`: somebody could not verify a token."""
+
+    earliest: int
+
+
+# The audit trail
+
+
+class AuditEnds(msgspec.Struct, frozen=True):
+    """Where the chain in the store begins and ends: `anchor` is the row before its first."""
+
+    anchor: AuditPosition
+    head: AuditPosition
+
+
+class Removed(Outcome, frozen=True, tag="removed"):
+    """Rows are removed, by this call or by one before it; so many of what was asked remain."""
+
+    remaining: int
+
+
 # What each procedure may answer
 
 ClientRead = FoundClient | Unknown
@@ -263,15 +336,27 @@ InteractionOtpVerify = (
     | Spent
     | Limited
     | OtherCustomer
+    | CustomerBlocked
     | Completed
     | Unknown
     | OtherBrowser
     | Expired
 )
-CustomerRegister = SignedIn | OtherCustomer | Completed | Unknown | OtherBrowser | Expired
+CustomerRegister = (
+    SignedIn | OtherCustomer | CustomerBlocked | Completed | Unknown | OtherBrowser | Expired
+)
 CustomerRead = FoundCustomer | Unknown
 OtpStart = OtpStarted | Refused | Limited | Unknown
-OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | Unknown
+OtpRedeem = (
+    Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | CustomerBlocked | Unknown
+)
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
 AccessTokenRead = Active | Inactive
 TokenRevoke = Revoked | Unknown | Mismatch
+CustomerFind = Account | Unknown
+CustomerBlock = Blocked | AlreadyBlocked | Unknown
+CustomerUnblock = Unblocked | NotBlocked | Unknown
+SessionsRevoke = Revoked | Unknown
+TokenWithdraw = Revoked | Unknown
+KeyChange = Changed | Unknown | WrongState | TooSoon
+AuditRemove = Removed | Unknown

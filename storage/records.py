@@ -35,15 +35,106 @@ class Customer(msgspec.Struct, frozen=True):
     claims: Mapping[str, Any] | None = None
 
 
-class SigningKeyRow(msgspec.Struct, frozen=True):
-    """A signing key; its private part is sealed."""
+class Block(msgspec.Struct, frozen=True):
+    """Why nobody may sign in as a customer; a thing of the past once it is lifted."""
+
+    at: int
+    by: str
+    reason: str
+    lifted_at: int | None = None
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions and grants of a customer or a client that began from `since` on, until `before`."""
+
+    sub: str | None = None
+    client_id: str | None = None
+    since: int = 0
+    before: int | None = None
+
+
+class LiveGrant(msgspec.Struct, frozen=True):
+    """What one client holds under a session; `offline` outlives it."""
+
+    client_id: str
+    offline: bool
+    expires_at: int
+
+
+class LiveSession(msgspec.Struct, frozen=True):
+    """What lives of one session: with no `expires_at` the session is over, and its grants are not.
+
+    `phone` is E.164.
+    """
+
+    sid: str
+    sub: str
+    phone: str
+    created_at: int
+    grants: tuple[LiveGrant, ...]
+    seen_at: int | None = None
+    expires_at: int | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a list of sessions stands."""
+
+    sub: str
+    sid: str
+
+
+class SessionsPage(msgspec.Struct, frozen=True):
+    """A part of a list of sessions; `after` is where it goes on, if it does."""
+
+    sessions: tuple[LiveSession, ...]
+    after: Place | None = None
+
+
+KeyUse = Literal["sig", "enc"]
+SealedPart = Literal["sealed_private", "sealed_public"]
+KeyState = Literal["next", "active", "retiring", "retired", "revoked"]
+
+
+class SigningKeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A key pair; its private part is sealed, or in a hardware security module (`hsm`).
+
+    It is published from `created_at` to `ended_at`. `ordered` says that `activates_at` is an
+    operator's wish. `token_lifetime` is that of the longest-lived token that it may have signed.
+    """
 
     kid: str
     alg: str
-    state: str
+    use: KeyUse
     public_jwk: dict[str, Any]
-    sealed_private: str
     created_at: int
+    token_lifetime: int
+    state: KeyState = "next"
+    hsm: bool = False
+    ordered: bool = False
+    activates_at: int | None = None
+    activated_at: int | None = None
+    retires_at: int | None = None
+    ended_at: int | None = None
+    sealed_public: str | None = None
+    sealed_private: str | None = None
+
+
+class KeyPolicy(msgspec.Struct, frozen=True):
+    """What the store holds every change of a key to, in seconds.
+
+    A key is published for `publish_ahead` before it signs; within `propagation` every process
+    knows of a change.
+    """
+
+    publish_ahead: int
+    propagation: int
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who asks for a change, and why; nobody when the server does it by itself."""
+
+    by: str | None = None
+    reason: str | None = None
 
 
 class ServerSecretRow(msgspec.Struct, frozen=True):
@@ -53,20 +144,55 @@ class ServerSecretRow(msgspec.Struct, frozen=True):
     version: int
     sealed: str
     created_at: int
+    superseded_at: int | None = None
 
 
-class AuditEvent(msgspec.Struct, frozen=True):
-    """One row of the audit trail."""
+class ResealedKey(msgspec.Struct, frozen=True):
+    """A sealed part of a key (`field`), under another key-encryption key."""
+
+    kid: str
+    field: SealedPart
+    old: str
+    new: str
+
+
+class ResealedSecret(msgspec.Struct, frozen=True):
+    """A version of a server secret under another key-encryption key."""
+
+    name: str
+    version: int
+    old: str
+    new: str
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the audit trail; `by` is None where the server itself acted.
+
+    `detail` is JSON text, whose bytes are a part of the chain as `hash` (hexadecimal) is.
+    """
 
     seq: int
     at: int
     event: str
     sub: str | None = None
     client_id: str | None = None
-    detail: Mapping[str, Any] | None = None
+    by: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    hash: str
 
 
-Step = Literal["phone", "code", "profile", "done", "cancelled"]
+class AuditPosition(msgspec.Struct, frozen=True):
+    """A row of the audit trail by its number and hash, which stands for all rows before it too."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+Step = Literal["phone", "code", "profile", "blocked", "done", "cancelled"]
 
 
 class KeyedLimit(msgspec.Struct, frozen=True):

@@ -14,18 +14,18 @@ import msgspec
 
 from conf.settings import Lifetimes, Limit, Settings
 from storage import outcomes as o
+from storage.audit_store import AuditStore
 from storage.connection import Connection, Observe
+from storage.key_store import KeyStore
 from storage.records import (
-    AuditEvent,
     ChannelRow,
     ClientRow,
     KeyedLimit,
     NewChallenge,
-    ServerSecretRow,
     SignIn,
-    SigningKeyRow,
     Wanted,
 )
+from storage.security_store import SecurityStore
 
 
 @lru_cache
@@ -44,11 +44,8 @@ def _sign_in(sign_in: SignIn) -> dict[str, Any]:
     return arguments
 
 
-class Store:
+class Store(AuditStore, KeyStore, SecurityStore):
     """All that the server may ask of Tarantool."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     @classmethod
     async def open(cls, settings: Settings, observe: Observe | None = None) -> Self:
@@ -73,11 +70,6 @@ class Store:
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
-
-    async def _call(self, procedure: str, answer: Any, **arguments: Any) -> Any:
-        # None would arrive in Lua as a value that is true.
-        given = {name: value for name, value in arguments.items() if value is not None}
-        return msgspec.convert(await self._connection.call(procedure, given), answer)
 
     # Clients and channels
 
@@ -281,7 +273,7 @@ class Store:
         interaction_id: str,
         *,
         browser_hash: bytes,
-        otp_hash: bytes,
+        otp_hashes: Sequence[bytes],
         attempt: str,
         wrong_tries: Limit,
         sign_in: SignIn,
@@ -293,7 +285,7 @@ class Store:
             o.InteractionOtpVerify,
             interaction_id=interaction_id,
             browser_hash=browser_hash,
-            otp_hash=otp_hash,
+            otp_hashes=otp_hashes,
             attempt=attempt,
             wrong_tries=_limit(wrong_tries),
             now=now,
@@ -359,7 +351,7 @@ class Store:
         otp_session: str,
         *,
         client_id: str,
-        otp_hash: bytes,
+        otp_hashes: Sequence[bytes],
         new_sub: str,
         wanted: Wanted,
         refresh_hash: bytes,
@@ -374,7 +366,7 @@ class Store:
             o.OtpRedeem,
             otp_session=otp_session,
             client_id=client_id,
-            otp_hash=otp_hash,
+            otp_hashes=otp_hashes,
             new_sub=new_sub,
             wanted=msgspec.to_builtins(wanted),
             refresh_hash=refresh_hash,
@@ -449,28 +441,6 @@ class Store:
             now=now,
         )
 
-    # Keys
-
-    async def signing_keys(self) -> list[SigningKeyRow]:
-        """Every signing key."""
-        return await self._call("signing_keys", list[SigningKeyRow])
-
-    async def signing_key_add(self, key: SigningKeyRow, now: int) -> list[SigningKeyRow]:
-        """Add the active key of an algorithm that has none; every key after that."""
-        return await self._call(
-            "signing_key_add", list[SigningKeyRow], key=msgspec.to_builtins(key), now=now
-        )
-
-    async def server_secrets(self) -> list[ServerSecretRow]:
-        """Every server secret."""
-        return await self._call("server_secrets", list[ServerSecretRow])
-
-    async def server_secret_add(self, secret: ServerSecretRow, now: int) -> list[ServerSecretRow]:
-        """Add a server secret unless its name and version exist; every secret after that."""
-        return await self._call(
-            "server_secret_add", list[ServerSecretRow], secret=msgspec.to_builtins(secret), now=now
-        )
-
     # Operation
 
     async def ready(self, *, now: int) -> int:
@@ -481,7 +451,3 @@ class Store:
     async def sweep(self, *, limit: int, now: int) -> int:
         """Remove at most `limit` expired rows, and return how many went."""
         return await self._call("sweep", int, limit=limit, now=now)
-
-    async def audit_read(self, *, after: int = 0, limit: int = 100) -> tuple[AuditEvent, ...]:
-        """Audit events after a sequence number, oldest first."""
-        return await self._call("audit_read", tuple[AuditEvent, ...], after=after, limit=limit)

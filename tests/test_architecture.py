@@ -22,6 +22,7 @@ HOMES = {
     "joserfc": ("keys/",),
     "markupsafe": ("idp/",),
     "phonenumbers": ("flows/phones.py",),
+    "pkcs11": ("keys/hsm.py", "keys/pkcs11_sessions.py"),
     "prometheus_client": ("idp/metrics.py",),
     "starlette": ("idp/",),
     "structlog": ("idp/",),

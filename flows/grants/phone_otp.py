@@ -101,7 +101,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
     redeemed = await provider.store.otp_redeem(
         otp_session,
         client_id=client.client_id,
-        otp_hash=one_time_code.hash_of(provider.keys.secret("otp"), otp_session, otp),
+        otp_hashes=one_time_code.hashes_of(provider, otp_session, otp),
         new_sub=random_id(),
         wanted=Wanted(
             client_id=client.client_id,
@@ -130,6 +130,8 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
             raise InvalidGrant("the code was mistaken too often", tries_left=0)
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many wrong codes", retry_after=seconds)
+        case o.CustomerBlocked():
+            raise InvalidGrant("access is closed for this customer")
         case _:
             raise InvalidGrant("otp_session is not valid", detail=repr(redeemed))
 

@@ -13,6 +13,8 @@ import typer
 
 from conf import settings as configuration
 from conf.settings import Settings
+from keys.life_cycle import LifeCycle
+from keys.sealing import load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
 from storage.store import Store
 
@@ -43,6 +45,17 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
 
     with _running_store(settings):
         return asyncio.run(opened())
+
+
+def with_keys(settings: Settings, work: Callable[[LifeCycle], Awaitable[T]]) -> T:
+    """Do the same with the keys in that store. Raises SealError too."""
+    sealer = load_sealer(settings.key_encryption_keys)
+
+    async def opened(store: Store) -> T:
+        with contextlib.closing(LifeCycle.of(settings, store, sealer)) as life_cycle:
+            return await work(life_cycle)
+
+    return with_store(settings, opened)
 
 
 @contextlib.contextmanager

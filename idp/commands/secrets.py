@@ -1,10 +1,100 @@
-"""`idp secrets`."""
+"""`idp secrets`: the named secrets that all nodes of the server share."""
 
-from idp.commands.terminal import group
+from typing import Annotated, Any
 
-app = group("To be written.")
+import typer
+
+from idp.commands.operating import actor, now, settings_of, with_keys
+from idp.commands.terminal import (
+    CommandError,
+    Config,
+    Directory,
+    Json,
+    examples,
+    group,
+    moment,
+    show,
+    table,
+)
+from keys.life_cycle import LifeCycle
+from keys.sealing import key_id_of
+from keys.server_secrets import SERVER_SECRETS, new_version
+from storage.records import By, ServerSecretRow
+
+app = group(
+    "The named server secrets.",
+    "idp secrets list --config production.toml",
+    'idp secrets rotate csrf --config production.toml --reason "yearly"',
+)
 
 
-@app.callback()
-def _secrets() -> None:
-    """To be written."""
+@app.command("list", epilog=examples("idp secrets list --config production.toml"))
+def list_secrets(
+    *, config: Config = None, directory: Directory = None, as_json: Json = False
+) -> None:
+    """Show every version of every secret, and whether it may rotate; never its value."""
+
+    async def read(life_cycle: LifeCycle) -> list[ServerSecretRow]:
+        return await life_cycle.store.server_secrets()
+
+    known = {secret.name: secret for secret in SERVER_SECRETS}
+    described: list[dict[str, Any]] = [
+        {
+            "name": row.name,
+            "version": row.version,
+            "created_at": row.created_at,
+            "superseded_at": row.superseded_at,
+            "sealed_with": key_id_of(row.sealed),
+            "rotates": row.name in known and known[row.name].rotates,
+            "use": known[row.name].use if row.name in known else "",
+        }
+        for row in with_keys(settings_of(config, directory), read)
+    ]
+    text = table(
+        ("NAME", "VERSION", "SINCE", "SUPERSEDED", "SEALED WITH", "ROTATES"),
+        [
+            (
+                it["name"],
+                str(it["version"]),
+                moment(it["created_at"]),
+                moment(it["superseded_at"]),
+                it["sealed_with"],
+                "yes" if it["rotates"] else f"no: {it['use']}",
+            )
+            for it in described
+        ],
+    )
+    show(described, text, as_json=as_json)
+
+
+@app.command(epilog=examples('idp secrets rotate csrf --config production.toml --reason "yearly"'))
+def rotate(
+    name: Annotated[str, typer.Argument(help="The secret's name.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    config: Config = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
+    """Make a new version of a secret.
+
+    Servers use it as soon as all of them know it; the old one still opens what it began for a day.
+    """
+    secret = next((it for it in SERVER_SECRETS if it.name == name), None)
+    if secret is None:
+        names = ", ".join(it.name for it in SERVER_SECRETS)
+        raise CommandError(f"there is no secret {name}: one of {names}")
+    if not secret.rotates:
+        raise CommandError(f"{name} does not rotate: {secret.use}")
+
+    async def change(life_cycle: LifeCycle) -> int:
+        rows = await life_cycle.store.server_secrets()
+        version = 1 + max((row.version for row in rows if row.name == name), default=0)
+        made = new_version(name, version, life_cycle.sealer, now())
+        rows = await life_cycle.store.server_secret_add(made, by=By(actor(), reason), now=now())
+        if made.sealed not in {row.sealed for row in rows}:
+            raise CommandError(f"somebody else has rotated {name} in this moment")
+        return version
+
+    version = with_keys(settings_of(config, directory), change)
+    show({"name": name, "version": version}, f"{name} has version {version}", as_json=as_json)

@@ -7,11 +7,12 @@ from starlette.responses import Response
 
 from flows.authorize import ACR_VALUES, DISPLAYS, PROMPTS
 from flows.claims import CLAIMS, SCOPES
-from flows.client_metadata import AUTH_METHODS, ID_TOKEN_ALGS
+from flows.client_metadata import AUTH_METHODS
 from flows.grants.table import GRANTS
 from flows.provider import Provider
 from flows.requests import RESPONSE_MODES
 from idp import http
+from keys.encryption import CONTENT_ENCRYPTION, KEY_MANAGEMENT
 
 _KEPT = 300  # seconds
 _PROTOCOL_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid")
@@ -25,7 +26,8 @@ async def configuration(request: Request) -> Response:
 
 async def jwks(request: Request) -> Response:
     """RFC 7517 5."""
-    return http.public_json(http.site(request).provider.keys.jwks(), _KEPT)
+    provider = http.site(request).provider
+    return http.public_json(provider.keys.jwks(), provider.settings.keys.jwks_max_age)
 
 
 def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        **_response_jwts(provider.keys.algorithms()),
         "token_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "code_challenge_methods_supported": ["S256"],
@@ -53,4 +55,16 @@ def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
         "prompt_values_supported": list(PROMPTS),
         "display_values_supported": list(DISPLAYS),
         "ui_locales_supported": ["ru", "en"],
+    }
+
+
+def _response_jwts(algorithms: tuple[str, ...]) -> dict[str, list[str]]:
+    return {
+        f"{response}_{what}_values_supported": list(values)
+        for response in ("id_token", "userinfo")
+        for what, values in (
+            ("signing_alg", algorithms),
+            ("encryption_alg", KEY_MANAGEMENT),
+            ("encryption_enc", CONTENT_ENCRYPTION),
+        )
     }

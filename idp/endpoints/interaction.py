@@ -1,6 +1,5 @@
-"""The pages of a login: phone, code, and (the first time) profile; one path each."""
+"""The pages of a login: phone, code, (the first time) profile, and blocked; one path each."""
 
-import hmac
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -8,14 +7,20 @@ from starlette.responses import Response
 
 from flows import login
 from flows.clients import Client
-from flows.errors import PageError
-from flows.login import Begun, CodeAwaited, Finished, Journey, ProfileAwaited, Rejected
+from flows.login import (
+    AccessClosed,
+    Begun,
+    CodeAwaited,
+    Finished,
+    Journey,
+    ProfileAwaited,
+    Rejected,
+)
 from flows.one_time_code import DIGITS
 from flows.parameters import Parameters
 from flows.phones import mask
-from idp import cookies, http
+from idp import cookies, csrf, http
 from idp.pages import Brand
-from keys.hashing import b64url, derive
 
 _CODE_ERRORS = frozenset(
     {
@@ -101,8 +106,8 @@ async def code_page(request: Request) -> Response:
     journey = await _journey(request)
     if not isinstance(journey, Journey):
         return proceed(request, journey, http.locale(request))
-    if journey.step == "profile":
-        return http.redirect(path_of(journey.interaction_id, "profile"))
+    if journey.step in ("profile", "blocked"):
+        return http.redirect(path_of(journey.interaction_id, journey.step))
     if journey.step == "phone" or journey.phone is None:
         return http.redirect(path_of(journey.interaction_id, "phone"))
     error, retry_after = _told(request)
@@ -178,7 +183,24 @@ async def profile_submit(request: Request) -> Response:
         family_name,
         http.browser(request),
     )
-    return proceed(request, step, http.locale(request))
+    return _next(request, interaction_id, step)
+
+
+async def blocked_page(request: Request) -> Response:
+    """Tell a customer whose access is closed so, and show the way back to the client."""
+    journey = await _journey(request)
+    if not isinstance(journey, Journey):
+        return proceed(request, journey, http.locale(request))
+    if journey.step != "blocked" or journey.phone is None:
+        return http.redirect(path_of(journey.interaction_id, "phone"))
+    return _page(
+        request,
+        "blocked.html",
+        journey,
+        status=403,
+        phone_href=path_of(journey.interaction_id, "phone"),
+        phone_masked=mask(journey.phone),
+    )
 
 
 async def cancel(request: Request) -> Response:
@@ -207,28 +229,27 @@ async def _submitted(request: Request) -> tuple[str, Parameters]:
     interaction_id: str = request.path_params["interaction_id"]
     parameters = await http.form(request)
     parameters.refuse_repeated()
-    if not hmac.compare_digest(
-        (parameters.get("csrf") or "").encode(), _csrf(request, interaction_id).encode()
-    ):
-        raise PageError("other_browser", status=403)
+    csrf.check(parameters, _csrf(request, interaction_id))
     return interaction_id, parameters
 
 
-def _csrf(request: Request, interaction_id: str) -> str:
-    secret = http.site(request).provider.keys.secret("csrf")
-    return b64url(derive(secret, "interaction", interaction_id, http.browser(request).secret))
+def _csrf(request: Request, interaction_id: str) -> list[str]:
+    browser = http.browser(request)
+    return csrf.tokens(request, "interaction", interaction_id, browser.secret)
 
 
 def _next(
     request: Request,
     interaction_id: str,
-    step: CodeAwaited | ProfileAwaited | Rejected | Begun | Finished,
+    step: CodeAwaited | ProfileAwaited | AccessClosed | Rejected | Begun | Finished,
 ) -> Response:
     match step:
         case CodeAwaited():
             return http.redirect(path_of(interaction_id, "code"))
         case ProfileAwaited():
             return http.redirect(path_of(interaction_id, "profile"))
+        case AccessClosed():
+            return http.redirect(path_of(interaction_id, "blocked"))
         case Rejected(error=error, retry_after=seconds):
             # By way of a redirect, so that a reload asks again instead of trying again.
             told = urlencode({"error": error} | ({"retry_after": seconds} if seconds else {}))
@@ -298,7 +319,7 @@ def _page(
         brand=brand_of(journey.client, locale),
         status=status,
         form_action=http.form_action(journey.request.redirect_uri),
-        csrf=_csrf(request, journey.interaction_id),
+        csrf=_csrf(request, journey.interaction_id)[0],
         cancel_action=path_of(journey.interaction_id, "cancel"),
         **context,
     )

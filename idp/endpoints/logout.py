@@ -1,18 +1,15 @@
 """RP-initiated logout, by GET and by POST, and its confirmation."""
 
-import hmac
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flows.errors import PageError
 from flows.logout import PARAMETERS, Confirm, SignedOut
 from flows.logout import logout as sign_out
 from flows.parameters import Parameters
-from idp import cookies, http
+from idp import cookies, csrf, http
 from idp.endpoints.interaction import brand_of
-from keys.hashing import b64url, derive
 
 CONFIRM_PATH = "/logout/confirm"
 
@@ -37,18 +34,16 @@ async def _logout(request: Request, *, confirmed: bool) -> Response:
         # `SameSite=Lax` keeps the cookie from a cross-site POST: the browser comes again by GET.
         known = parameters.only(frozenset(PARAMETERS)).values
         return http.redirect(f"{request.url.path}?{urlencode(known)}")
-    csrf = b64url(derive(provider.keys.secret("csrf"), "logout", session_secret or ""))
-    if confirmed and not hmac.compare_digest(
-        (parameters.get("csrf") or "").encode(), csrf.encode()
-    ):
-        raise PageError("other_browser", status=403)
+    expected = csrf.tokens(request, "logout", session_secret or "")
+    if confirmed:
+        csrf.check(parameters, expected)
     done = await sign_out(provider, parameters, session_secret, confirmed=confirmed)
     if isinstance(done, Confirm):
-        return _ask(request, parameters, done, csrf)
+        return _ask(request, parameters, done, expected[0])
     return _told(request, parameters, done)
 
 
-def _ask(request: Request, parameters: Parameters, asked: Confirm, csrf: str) -> Response:
+def _ask(request: Request, parameters: Parameters, asked: Confirm, token: str) -> Response:
     locale = http.locale(request, parameters.get("ui_locales"))
     return http.page(
         request,
@@ -57,7 +52,7 @@ def _ask(request: Request, parameters: Parameters, asked: Confirm, csrf: str) ->
         brand=brand_of(asked.client, locale) if asked.client else None,
         form_action=_form_action(parameters),
         action=CONFIRM_PATH,
-        csrf=csrf,
+        csrf=token,
         hidden={name: parameters.values[name] for name in PARAMETERS if name in parameters.values},
     )
 

@@ -41,7 +41,9 @@ async def revocation(request: Request) -> Response:
 async def userinfo(request: Request) -> Response:
     """OpenID Connect Core 5.3."""
     parameters = await http.form(request) if request.method == "POST" else Parameters.of(())
-    claims = await answer_userinfo(
+    answer = await answer_userinfo(
         http.site(request).provider, request.headers.get("authorization"), parameters
     )
-    return http.json(claims)
+    if isinstance(answer, str):
+        return Response(answer, 200, {"Cache-Control": "no-store"}, "application/jwt")
+    return http.json(answer)

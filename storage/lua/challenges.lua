@@ -86,6 +86,17 @@ local function wrong(challenge)
     return { type = 'wrong', tries_left = challenge.tries_left }
 end
 
+-- A code has one hash for each version of the secret that it may have been derived from.
+local function holds(otp_hashes, code_hash)
+    for _, hash in ipairs(otp_hashes) do
+        -- Lua interns strings, so `==` compares two addresses: its time tells nothing about a code.
+        if hash == code_hash then
+            return true
+        end
+    end
+    return false
+end
+
 -- Checks a code and counts the try. Returns the challenge when it is right, otherwise nil and the refusal.
 -- `spender` is who may present the right code again: a request that is repeated, or a browser's interaction.
 function M.check(journey, args)
@@ -98,8 +109,7 @@ function M.check(journey, args)
     if now >= challenge.expires_at then
         return nil, { type = 'code_expired' }
     end
-    -- Lua interns strings, so `==` compares two addresses: its time tells nothing about a code.
-    local right = challenge.code_hash == args.otp_hash
+    local right = holds(args.otp_hashes, challenge.code_hash)
     if challenge.spent_by ~= nil then
         if right and challenge.spent_by == spender then
             return challenge

@@ -38,6 +38,16 @@ function M.note_sign_in(customer, phone_verified_at, now)
     })
 end
 
+function M.is_blocked(customer)
+    local block = box.space.block:get(customer.sub)
+    return block ~= nil and block.lifted_at == nil
+end
+
+-- A blocked customer has proven the phone and was turned away.
+function M.note_refusal(customer, client_id, now)
+    audit_trail.record('sign_in_refused', now, { sub = customer.sub, client_id = client_id })
+end
+
 function M.describe(customer)
     if customer == nil then
         return nil

@@ -1,5 +1,6 @@
 -- Grants: one authorization on one device. Codes, refresh tokens and access tokens live and die with theirs.
 local rows = require('rows')
+local revocations = require('revocations')
 
 local M = {}
 
@@ -13,7 +14,9 @@ local MOST = 100 -- redeemed grants of one client under one session: all of them
 -- A browser that goes through authorization again and again loses its oldest grant of that client. Looks at no more
 -- rows than that, and leaves codes alone that wait to be redeemed: they do not wait for long.
 function M.end_oldest(newest, lifetimes, now)
-    local oldest = box.space.grant.index.sid:select({ newest.sid, newest.client_id }, { limit = MOST + 1 })
+    local oldest = box.space.grant.index.sub:select({ newest.sub, newest.sid, newest.client_id }, {
+        limit = MOST + 1,
+    })
     if #oldest <= MOST then
         return
     end
@@ -64,6 +67,7 @@ function M.open(grant_id, session, wanted, expires_at, now)
         refresh = wanted.refresh,
         created_at = now,
         expires_at = expires_at,
+        epoch = revocations.epoch(),
         claims = wanted.claims,
     })
 end
@@ -93,18 +97,6 @@ function M.open_with_code(args, session, request, now)
         code_challenge = request.code_challenge,
         nonce = request.nonce,
     })
-end
-
--- The grant as the token endpoint needs it, or nil when it or its session has ended.
-function M.alive(grant_id, now)
-    local grant = rows.live(box.space.grant:get(grant_id), now)
-    if grant == nil then
-        return nil
-    end
-    if not grant.offline and rows.live(box.space.session:get(grant.sid), now) == nil then
-        return nil
-    end
-    return grant
 end
 
 function M.describe(grant)

@@ -17,6 +17,7 @@ local API = {
     require('api.keys'),
     require('api.phone'),
     require('api.refresh'),
+    require('api.secrets'),
     require('api.sessions'),
     require('api.sweep'),
     require('api.tokens'),

@@ -1,5 +1,5 @@
 -- What the steps of a login share: finding the interaction, and ending it with a session and a code.
-local rows = require('rows')
+local alive = require('alive')
 local audit_trail = require('audit_trail')
 local customers = require('customers')
 local grants = require('grants')
@@ -47,27 +47,34 @@ end
 -- The same step again, by a second click or a retry: the same answer, as long as its code is unused.
 function M.repeated(interaction, args)
     local code = interaction.code_hash ~= nil and box.space.code:get(interaction.code_hash) or nil
-    local session = interaction.sid ~= nil and rows.live(box.space.session:get(interaction.sid), args.now)
+    local session = interaction.sid ~= nil and alive.session(interaction.sid, args.now)
     if code ~= nil and code.attempt == nil and args.now < code.expires_at and session then
         return signed_in(interaction)
     end
     return { type = 'completed', request = interaction.request }
 end
 
--- The answer when the request demands somebody else than `sub` (nil: a phone of nobody yet), otherwise nil.
-function M.other_customer(interaction, sub)
+-- The answer when `customer` (nil: a phone of nobody yet), who has proven the phone, may not sign in; otherwise nil.
+function M.refusal(interaction, customer, args)
     local required_sub = interaction.request.required_sub
-    if required_sub == nil or required_sub == sub then
+    if required_sub ~= nil and (customer == nil or customer.sub ~= required_sub) then
+        box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'cancelled' } })
+        return { type = 'other_customer', request = interaction.request }
+    end
+    if customer == nil or not customers.is_blocked(customer) then
         return nil
     end
-    box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'cancelled' } })
-    return { type = 'other_customer', request = interaction.request }
+    if interaction.step ~= 'blocked' then
+        box.space.interaction:update(interaction.interaction_id, { { '=', 'step', 'blocked' } })
+        customers.note_refusal(customer, interaction.request.client_id, args.now)
+    end
+    return { type = 'customer_blocked' }
 end
 
 -- The phone is proven: session, grant and code, in one transaction with whatever proved it.
 function M.sign_in(interaction, customer, phone_verified_at, args)
     local now = args.now
-    local refusal = M.other_customer(interaction, customer.sub)
+    local refusal = M.refusal(interaction, customer, args)
     if refusal ~= nil then
         return refusal
     end

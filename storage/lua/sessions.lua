@@ -1,6 +1,8 @@
 -- Sessions: the hinge of single sign-on.
 local rows = require('rows')
+local alive = require('alive')
 local grants = require('grants')
+local revocations = require('revocations')
 
 local M = {}
 
@@ -21,7 +23,7 @@ end
 
 -- Ends a session and every grant that does not outlive it (`offline_access` does).
 function M.finish(session)
-    for _, grant in box.space.grant.index.sid:pairs(session.sid) do
+    for _, grant in box.space.grant.index.sub:pairs({ session.sub, session.sid }) do
         if not grant.offline then
             grants.kill(grant.grant_id)
         end
@@ -32,7 +34,7 @@ end
 -- The customer has just proven who they are: their session goes on, anybody else's ends.
 function M.establish(sub, args)
     local now = args.now
-    local current = args.current_sid and rows.live(box.space.session:get(args.current_sid), now)
+    local current = args.current_sid and alive.session(args.current_sid, now)
     if current and current.sub == sub then
         return box.space.session:update(current.sid, {
             { '=', 'auth_time', now }, { '=', 'acr', args.acr }, { '=', 'amr', args.amr },
@@ -51,6 +53,7 @@ function M.establish(sub, args)
         created_at = now,
         seen_at = now,
         expires_at = now + math.min(args.lifetimes.session_idle, args.lifetimes.session_absolute),
+        epoch = revocations.epoch(),
     })
 end
 

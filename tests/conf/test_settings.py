@@ -9,6 +9,9 @@ import conf
 from conf import settings
 from conf.settings import (
     Address,
+    HsmSettings,
+    KeyEncryptionKey,
+    KeySettings,
     Lifetimes,
     Limit,
     Listen,
@@ -23,7 +26,7 @@ ANNOTATED = Path(conf.__file__).parent / "production.toml"
 PRODUCTION = """
 issuer = "https://id.example.com"
 directory = "data"
-key_encryption_key_file = "kek"
+key_encryption_keys = [{ id = "a", file = "kek" }]
 messenger.url = "https://sms.example.com/send"
 """
 
@@ -49,8 +52,10 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         metrics=Address("127.0.0.1", 9464),
         trusted_proxies=(),
         ca_file=None,
-        key_encryption_key_file=place / "kek",
+        key_encryption_keys=(KeyEncryptionKey("a", file=place / "kek"),),
         store=StoreSettings(),
+        keys=KeySettings(),
+        hsm=None,
         lifetimes=Lifetimes(),
         otp=Otp(),
         test_numbers=(),
@@ -152,8 +157,55 @@ def test_development_is_plain_http_on_loopback_with_a_hundred_test_numbers(
     assert made.workers == 2
     assert made.log_format == "console"
     assert made.messenger is None
-    assert made.key_encryption_key_file == tmp_path / "key-encryption-key"
+    assert made.key_encryption_keys == (
+        KeyEncryptionKey("development", file=tmp_path / "key-encryption-key"),
+    )
     assert made.test_numbers == (settings.TestNumbers(79990000000, 79990000099, "000000"),)
+
+
+@pytest.mark.parametrize("pin", ["1234", {"file": "pin"}, {"env": "HSM_PIN"}])
+def test_the_pin_of_the_hsm_is_in_clear_or_elsewhere(place: Path, pin: object) -> None:
+    (place / "module.so").touch()
+    (place / "pin").write_text("1234\n")
+    hsm = {"module": "module.so", "token_label": "our token", "pin": pin}
+    loaded = load(place, PRODUCTION, {"hsm": hsm}, environ={"HSM_PIN": "1234"})
+    assert loaded.hsm == HsmSettings(place / "module.so", "our token", "1234")
+    assert Settings.from_json(loaded.to_json()) == loaded
+
+
+def test_every_source_of_a_key_encryption_key_is_read(place: Path) -> None:
+    keys = [
+        {"id": "2026-11", "command": ["vault", "read", "-field=key", ""]},
+        {"id": "a" * 32, "env": "IDP_KEY_2"},
+        {"id": "Old_1", "file": "kek"},
+    ]
+    loaded = load(place, PRODUCTION, {"key_encryption_keys": keys})
+    assert loaded.key_encryption_keys == (
+        KeyEncryptionKey("2026-11", command=("vault", "read", "-field=key", "")),
+        KeyEncryptionKey("a" * 32, env="IDP_KEY_2"),
+        KeyEncryptionKey("Old_1", file=place / "kek"),
+    )
+
+
+def test_keys_rotate_by_algorithm(place: Path) -> None:
+    given = {
+        "algorithms": ["RS256", "ES256"],
+        "jwks_max_age_seconds": 60,
+        "rotation_seconds": {"ES256": 86_400, "RS256": 0},
+    }
+    keys = load(place, PRODUCTION, {"keys": given}).keys
+
+    assert keys.algorithms == ("RS256", "ES256")
+    assert keys.jwks_max_age == 60
+    assert keys.rotation["ES256"] == 86_400
+    assert keys.rotation["RS256"] == 0
+    assert keys.rotation["ECDH-ES"] == KeySettings().rotation["ECDH-ES"]
+
+
+def test_development_may_have_key_encryption_keys_of_its_own(tmp_path: Path) -> None:
+    keys = [{"id": "a", "env": "IDP_KEY"}]
+    made = settings.development(directory=tmp_path, overrides={"key_encryption_keys": keys})
+    assert made.key_encryption_keys == (KeyEncryptionKey("a", env="IDP_KEY"),)
 
 
 def test_development_takes_overrides_and_makes_its_directory_absolute() -> None:
@@ -193,15 +245,26 @@ def test_the_settings_survive_the_way_to_a_worker(place: Path) -> None:
     loaded = load(
         place,
         "listen = { tls_cert = 'cert.pem', tls_key = 'key.pem' }" + PRODUCTION,
-        {"messenger.headers": {"Authorization": {"file": "token"}}, "ca_file": "ca.pem"},
+        {
+            "messenger.headers": {"Authorization": {"file": "token"}},
+            "ca_file": "ca.pem",
+            "key_encryption_keys": [
+                {"id": "a", "file": "kek"},
+                {"id": "b", "env": "IDP_KEY"},
+                {"id": "c", "command": ["cat", "key"]},
+            ],
+        },
     )
     assert Settings.from_json(loaded.to_json()) == loaded
 
 
 def test_a_secret_is_not_shown_by_repr(place: Path) -> None:
-    loaded = load(place, PRODUCTION, {"messenger.headers": {"Authorization": {"file": "token"}}})
-    assert "Bearer abc" in loaded.to_json()
-    assert "Bearer abc" not in repr(loaded)
+    headers = {"Authorization": {"file": "token"}}
+    hsm = {"module": "kek", "token_label": "idp", "pin": "735190"}
+    loaded = load(place, PRODUCTION, {"messenger.headers": headers, "hsm": hsm})
+    for secret in ("Bearer abc", "735190"):
+        assert secret in loaded.to_json()
+        assert secret not in repr(loaded)
 
 
 def test_the_socket_lies_in_the_directory(tmp_path: Path) -> None:
@@ -214,12 +277,12 @@ def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> N
     # A default is a commented line; with the marks gone the file must say the same as without.
     uncommented = re.sub(r"(?m)^# (?=\w+ = |\[\[)", "", text)
     files: dict[str, object] = {
-        "key_encryption_key_file": "kek",
+        "key_encryption_keys": [{"id": "a", "file": "kek"}],
         "listen.tls_cert": "cert.pem",
         "listen.tls_key": "key.pem",
         "messenger.headers.Authorization": {"file": "token"},
     }
-    examples: dict[str, object] = {"ca_file": "ca.pem", "test_numbers": []}
+    examples: dict[str, object] = {"ca_file": "ca.pem", "hsm": None, "test_numbers": []}
     told = load(place, uncommented, files | examples)
     assert told == load(place, text, files | examples)
     assert (told.lifetimes, told.otp) == (Lifetimes(), Otp())

@@ -9,7 +9,7 @@ from conf.settings import ConfigurationError
 PRODUCTION = """
 issuer = "https://id.example.com"
 directory = "data"
-key_encryption_key_file = "kek"
+key_encryption_keys = [{ id = "a", file = "kek" }]
 messenger.url = "https://sms.example.com/send"
 """
 
@@ -44,8 +44,9 @@ def faults(place: Path, text: str, overrides: Mapping[str, object] | None = None
         ("issuer", "HTTPS://id.example.com", "issuer: must have its scheme and host in lower"),
         ("issuer", "https://id.example.com:443", "issuer: must leave out the default port 443"),
         ("directory", None, "directory: is required"),
-        ("key_encryption_key_file", None, "key_encryption_key_file: is required"),
-        ("key_encryption_key_file", "no", "key_encryption_key_file: {}/no cannot be read: No such"),
+        ("key_encryption_keys", None, "key_encryption_keys: is required"),
+        ("key_encryption_keys", [], "key_encryption_keys: is required"),
+        ("key_encryption_keys", "kek", "key_encryption_keys: must be an array of tables"),
         ("ca_file", 1, "ca_file: must be a text"),
         ("ca_file", ".", "ca_file: {} cannot be read: Is a directory"),
         ("development", "yes", "development: must be true or false"),
@@ -67,6 +68,24 @@ def faults(place: Path, text: str, overrides: Mapping[str, object] | None = None
         ("store.memory_bytes", 1024, "store.memory_bytes: must be 67108864..1099511627776"),
         ("store.call_timeout_seconds", 0, "store.call_timeout_seconds: must be 0.05..30"),
         ("store.call_timeout_seconds", float("nan"), "store.call_timeout_seconds: must be 0.05"),
+        ("keys.algorithms", "ES256", "keys.algorithms: must be a list of texts"),
+        ("keys.algorithms", ["ES256"], "keys.algorithms: must hold RS256, for clients that name"),
+        ("keys.algorithms", ["RS256"], "keys.algorithms: must hold ES256, for access tokens"),
+        (
+            "keys.algorithms",
+            ["ES256", "RS256", "HS256"],
+            "keys.algorithms[2]: must be one of ES256, RS256, PS256, EdDSA, ES384, each once",
+        ),
+        (
+            "keys.algorithms",
+            ["ES256", "RS256", "ES256"],
+            "keys.algorithms[2]: must be one of ES256, RS256, PS256, EdDSA, ES384, each once",
+        ),
+        ("keys.jwks_max_age_seconds", -1, "keys.jwks_max_age_seconds: must be 0..86400"),
+        ("keys.propagation_seconds", 0, "keys.propagation_seconds: must be 1..60"),
+        ("keys.rotation_seconds", 60, "keys.rotation_seconds: must be a table"),
+        ("keys.rotation_seconds.ES256", -1, "keys.rotation_seconds.ES256: must be 0..34560000"),
+        ("keys.rotation_seconds.HS256", 60, "keys.rotation_seconds.HS256: unknown key"),
         ("lifetimes.code_seconds", 61, "lifetimes.code_seconds: must be 1..60"),
         ("lifetimes.code_seconds", "60", "lifetimes.code_seconds: must be 1..60"),
         ("lifetimes.refresh_grace_seconds", -1, "lifetimes.refresh_grace_seconds: must be 0..300"),
@@ -120,6 +139,62 @@ def test_a_fault_is_reported_alone_and_with_its_key(
 
 
 @pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ({"env": "KEY"}, "[0].id: is required"),
+        ({"id": "2026.11", "env": "KEY"}, "[2026.11].id: must be 1 to 32 letters, digits, hyphens"),
+        ({"id": "a|b", "env": "KEY"}, "[a|b].id: must be 1 to 32 letters, digits, hyphens"),
+        ({"id": "a" * 33, "env": "KEY"}, f"[{'a' * 33}].id: must be 1 to 32 letters, digits"),
+        ({"id": 7, "env": "KEY"}, "[7].id: must be a text"),
+        ({"id": "a"}, "[a]: must have exactly one of file, env, command"),
+        ({"id": "a", "file": "f", "env": "E"}, "[a]: must have exactly one of file, env, command"),
+        ({"id": "a", "file": "f", "command": ["c"]}, "[a]: must have exactly one of file, env, "),
+        ({"id": "a", "file": 7}, "[a].file: must be a text"),
+        ({"id": "a", "env": "A=B"}, "[a].env: must be the name of an environment variable"),
+        ({"id": "a", "command": "vault read"}, "[a].command: must be a list of texts"),
+        ({"id": "a", "command": []}, "[a].command: is required"),
+        ({"id": "a", "command": [" ", "x"]}, "[a].command: must begin with a program"),
+        ({"id": "a", "command": ["c\n"]}, "[a].command: must begin with a program"),
+        ({"id": "a", "env": "E", "mode": "0600"}, "[a].mode: unknown key"),
+    ],
+)
+def test_a_key_encryption_key_has_an_id_and_one_source(
+    place: Path, key: Mapping[str, object], fault: str
+) -> None:
+    (found,) = faults(place, PRODUCTION, {"key_encryption_keys": [key]})
+    assert found.startswith(f"key_encryption_keys{fault}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"module": None}, "module: is required"),
+        ({"module": "no.so"}, "module: {}/no.so cannot be read: No such file"),
+        ({"module": "."}, "module: {} cannot be read: Is a directory"),
+        ({"token_label": None}, "token_label: is required"),
+        ({"token_label": 1}, "token_label: must be a text"),
+        ({"pin": None}, "pin: is required"),
+        ({"pin": 1234}, "pin: must be a text"),
+        ({"pin": {}}, "pin: must have exactly one of env, file"),
+        ({"pin": {"env": "NOT_SET"}}, "pin.env: the environment variable NOT_SET is not set"),
+        ({"slot": 1}, "slot: unknown key"),
+    ],
+)
+def test_an_hsm_is_a_library_a_token_and_its_pin(
+    place: Path, changed: Mapping[str, object], fault: str
+) -> None:
+    hsm = {"module": "kek", "token_label": "idp", "pin": "1234", **changed}
+    (found,) = faults(place, PRODUCTION, {"hsm": hsm})
+    assert found.startswith(f"hsm.{fault}".replace("{}", str(place)))
+
+
+def test_the_ids_of_key_encryption_keys_differ(place: Path) -> None:
+    keys = [{"id": "a", "env": "KEY_1"}, {"id": "b", "env": "KEY_2"}, {"id": "a", "env": "KEY_3"}]
+    (found,) = faults(place, PRODUCTION, {"key_encryption_keys": keys})
+    assert found == "key_encryption_keys[a].id: must not be that of another one"
+
+
+@pytest.mark.parametrize(
     ("first", "last", "code", "fault"),
     [
         ("+79990000009", "+79990000000", "000000", "[0].last: must be as long as first, and not"),
@@ -166,7 +241,7 @@ def test_all_faults_are_reported_together(place: Path) -> None:
         "issuer",
         "issuer",
         "issuer",
-        "key_encryption_key_file",
+        "key_encryption_keys",
         "lifetimes.code_seconds",
         "messenger",
         "otp.tries",

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from conf.channels_file import DEMO_CHANNELS, GROUP_CHANNELS, ensure_secret_files, load_channels
 from conf.settings import load
 from idp.channels import apply_with_store
-from keys.sealing import create_key_encryption_key
+from idp.dev import ensure_key_encryption_key
 from tests.process.server import Server, free_ports, running
 
 DEMO_CALLBACK = "http://localhost:8001/callback"
@@ -114,7 +114,7 @@ def provider(
     )
     try:
         settings = load(config)
-        create_key_encryption_key(settings.key_encryption_key_file)
+        ensure_key_encryption_key(settings)
         channel_files = [GROUP_CHANNELS, DEMO_CHANNELS]
         if channels:
             (directory / "channels.toml").write_text(channels, encoding="utf-8")

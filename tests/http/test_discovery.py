@@ -5,6 +5,7 @@ import httpx2
 import pytest
 
 from tests.http.provider import Browser, RelyingParty, Running, new_phone, parameters_of
+from tests.http.provider import provider as run_provider
 
 DOCUMENTS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 ORIGIN = {"Origin": "https://app.example.com"}
@@ -59,19 +60,44 @@ def test_every_endpoint_that_is_named_answers(provider: Running, metadata: dict[
             assert client.request(method, urls[name]).status_code == status, name
 
 
-def test_the_keys_of_both_algorithms_are_published_without_their_private_parts(
+def test_the_keys_of_every_algorithm_are_published_without_their_private_parts(
     provider: Running, metadata: dict[str, Any]
 ) -> None:
     with provider.client() as client:
         response = client.get(metadata["jwks_uri"])
     keys = response.json()["keys"]
-    assert {key["alg"] for key in keys} == {"ES256", "RS256"}
-    assert {key["alg"] for key in keys} == set(metadata["id_token_signing_alg_values_supported"])
-    assert all(key["use"] == "sig" for key in keys)
+    by_use = {use: {key["alg"] for key in keys if key["use"] == use} for use in ("sig", "enc")}
+    assert by_use["sig"] == {"ES256", "RS256", "PS256", "EdDSA", "ES384"}
+    assert by_use["sig"] == set(metadata["id_token_signing_alg_values_supported"])
+    assert by_use["enc"] == {"ECDH-ES"}
     assert len({key["kid"] for key in keys}) == len(keys)
     private = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
     assert not any(private & key.keys() for key in keys)
     assert response.headers["cache-control"] == "public, max-age=300"
+
+
+def test_what_may_be_asked_of_id_tokens_may_be_asked_of_userinfo(metadata: dict[str, Any]) -> None:
+    for response in ("id_token", "userinfo"):
+        assert metadata[f"{response}_encryption_alg_values_supported"] == [
+            "ECDH-ES",
+            "RSA-OAEP-256",
+        ]
+        assert metadata[f"{response}_encryption_enc_values_supported"] == [
+            "A128CBC-HS256",
+            "A256GCM",
+        ]
+    signing = metadata["id_token_signing_alg_values_supported"]
+    assert metadata["userinfo_signing_alg_values_supported"] == signing
+
+
+def test_only_the_configured_algorithms_are_named_and_published() -> None:
+    two = 'keys.algorithms = ["RS256", "ES256"]\n'
+    with run_provider(toml=two) as running, running.client() as client:
+        metadata = client.get(DOCUMENTS[0]).json()
+        keys = client.get("/jwks").json()["keys"]
+    for response in ("id_token", "userinfo"):
+        assert metadata[f"{response}_signing_alg_values_supported"] == ["RS256", "ES256"]
+    assert {key["alg"] for key in keys if key["use"] == "sig"} == {"RS256", "ES256"}
 
 
 def test_every_response_mode_prompt_display_and_acr_that_is_named_is_understood(

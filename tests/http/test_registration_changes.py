@@ -28,7 +28,7 @@ privacy_uri = "https://moving.example.com/privacy"
 [[channels.clients]]
 client_id = "moving"
 client_name = "Moving"
-secret = { file = "demo" }
+secret = { file = "moving" }
 redirect_uris = ["http://localhost:8001/old", "http://localhost:8001/new"]
 grant_types = ["authorization_code"]
 """
@@ -40,9 +40,10 @@ def moving() -> Iterator[Running]:
         yield running
 
 
-def withdraw_the_old_address(running: Running) -> None:
+def change(running: Running, old: str, new: str) -> None:
     path = running.directory / "channels.toml"
-    path.write_text(CHANNELS.replace(f'"{CALLBACK}", ', ""), encoding="utf-8")
+    assert old in CHANNELS
+    path.write_text(CHANNELS.replace(old, new), encoding="utf-8")
     entries = load_channels([path], secrets_directory=running.directory / "secrets")
     apply_with_store(load(running.directory / "idp.toml"), entries, by="tests")
     time.sleep(1.5)  # every worker looks for changes once a second
@@ -52,7 +53,7 @@ def test_nobody_is_sent_to_an_address_that_was_withdrawn(moving: Running) -> Non
     browser, party = Browser(moving), RelyingParty(moving, "moving", CALLBACK)
     browser.authorize(party)
     csrf_page = browser.get("phone")
-    withdraw_the_old_address(moving)
+    change(moving, f'"{CALLBACK}", ', "")
     token = csrf_page.text.split('name="csrf" value="')[1].split('"')[0]
     for page, fields in (("phone", {"phone": new_phone()}), ("cancel", {})):
         answer = browser.http.post(f"{browser.interaction}/{page}", data={"csrf": token} | fields)
@@ -62,3 +63,15 @@ def test_nobody_is_sent_to_an_address_that_was_withdrawn(moving: Running) -> Non
         assert browser.get(page).status_code == 400
     assert browser.authorize(party).status_code == 400
     browser.http.close()
+
+
+def test_the_access_token_of_a_client_that_is_no_longer_registered_opens_nothing(
+    moving: Running,
+) -> None:
+    browser, party = Browser(moving), RelyingParty(moving, "moving", CALLBACK)
+    access_token = browser.tokens(party, new_phone())["access_token"]
+    browser.http.close()
+    assert moving.userinfo(access_token).status_code == 200
+    change(moving, 'client_id = "moving"', 'client_id = "moved"')
+    refused = moving.userinfo(access_token)
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")

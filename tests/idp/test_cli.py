@@ -1,6 +1,5 @@
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,33 +7,19 @@ import typer
 from typer.testing import CliRunner
 
 from conf.channels_file import DEMO_CHANNELS, ensure_secret_files
+from conf.model import KeyEncryptionKey
 from idp import cli
 from keys.sealing import create_key_encryption_key, load_key_encryption_key
 from storage.child import PrivateTarantool
+from tests.idp.conftest import Run
 
 SETTINGS = """
 issuer = "https://id.example.com"
 directory = "var"
-key_encryption_key_file = "key"
+key_encryption_keys = [{ id = "tests", file = "key" }]
 store = { memory_bytes = 67108864 }
 messenger = { url = "https://sms.example.com/send" }
 """
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; gives its exit code, what it printed and what it lamented."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["idp", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(exited.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -89,6 +74,23 @@ def test_check_prints_every_fault_of_every_file(run: Run, config: Path, director
     code, out_json, _ = run(*arguments, "--json")
     assert code == 1
     assert json.loads(out_json)["faults"] == out.splitlines()
+
+
+def test_check_prints_all_that_is_wrong_with_keys_and_certificates(
+    run: Run, config: Path, directory: Path
+) -> None:
+    keys = '[{ id = "a", file = "no" }, { id = "b", file = "key" }, { id = "c", env = "IDP_NO" }]'
+    text = SETTINGS.replace('[{ id = "tests", file = "key" }]', keys)
+    config.write_text(text + 'ca_file = "idp.toml"\n', encoding="utf-8")
+    (directory / "key").write_text("x", encoding="utf-8")
+    code, out, _ = run("check", "--config", config)
+    assert code == 1
+    assert [line.partition(": ")[0] for line in out.splitlines()] == [
+        "key_encryption_keys[a].file",
+        "key_encryption_keys[b].file",
+        "key_encryption_keys[c].env",
+        f"{config} holds no certificates",
+    ]
 
 
 def test_check_judges_the_clients_metadata(run: Run, config: Path, directory: Path) -> None:
@@ -149,10 +151,11 @@ def test_channels_that_cannot_be_are_told_and_change_nothing(run: Run, directory
 def test_an_encryption_key_is_made_once(run: Run, directory: Path) -> None:
     path = directory / "key"
     assert run("keys", "create-encryption-key", path) == (0, "", "")
-    key = load_key_encryption_key(path)
+    source = KeyEncryptionKey("tests", file=path)
+    key = load_key_encryption_key(source)
     assert run("keys", "create-encryption-key", path) == (
         1,
         "",
         f"idp: {path} cannot be made: File exists\n",
     )
-    assert load_key_encryption_key(path) == key
+    assert load_key_encryption_key(source) == key

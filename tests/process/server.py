@@ -27,7 +27,12 @@ def free_ports(number: int) -> list[int]:
         return [it.getsockname()[1] for it in sockets]
 
 
-def configure(directory: Path, port: int, metrics_port: int) -> Path:
+KEY_ENCRYPTION_KEYS = '{ id = "tests", file = "key-encryption-key" }'
+
+
+def configure(
+    directory: Path, port: int, metrics_port: int, keys: str = KEY_ENCRYPTION_KEYS
+) -> Path:
     """Write what a production server on this machine needs, and return its settings file."""
     key = directory / "key-encryption-key"
     if not key.exists():
@@ -37,7 +42,7 @@ def configure(directory: Path, port: int, metrics_port: int) -> Path:
         f"""\
 issuer = "http://127.0.0.1:{port}"
 directory = "var"
-key_encryption_key_file = "key-encryption-key"
+key_encryption_keys = [{keys}]
 listen = {{ port = {port} }}
 metrics = {{ port = {metrics_port} }}
 store = {{ memory_bytes = {2**26} }}

@@ -1,6 +1,7 @@
 import http.client
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def test_a_second_start_needs_and_finds_the_keys_of_the_first(
     assert server.stop() == 0
 
     key = directory / "var" / "key-encryption-key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
     key.rename(directory / "elsewhere")
     code, said = command(*arguments(directory, ports))
     assert code == 1

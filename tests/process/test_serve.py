@@ -3,7 +3,6 @@ import http.client
 import ipaddress
 import json
 import os
-import re
 import signal
 import socket
 import ssl
@@ -18,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keys.sealing import create_key_encryption_key
 from tests.process.processes import ended, eventually
 from tests.process.server import START_SECONDS, Server, configure, free_ports, running
 
@@ -192,28 +190,6 @@ def test_a_file_in_the_state_directorys_place_is_told(directory: Path, config: P
     assert code == 1
     assert said == (
         f"idp: {directory}/var/store cannot be the state directory: there is a file in its place\n"
-    )
-
-
-def test_a_missing_key_encryption_key_is_told(directory: Path, config: Path) -> None:
-    key = directory / "key-encryption-key"
-    key.unlink()
-    code, said = command("serve", "--config", str(config))
-    assert code == 1
-    assert said == (
-        f"idp: key_encryption_key_file: {key} cannot be read: No such file or directory\n"
-    )
-
-
-def test_another_key_encryption_key_is_told(server: Server, directory: Path, config: Path) -> None:
-    server.stop()
-    (directory / "key-encryption-key").unlink()
-    create_key_encryption_key(directory / "key-encryption-key")
-    code, said = command("serve", "--config", str(config))
-    assert code == 1
-    assert re.fullmatch(
-        r"idp: \S+ is sealed with the key-encryption key '\w+', but the configured one is '\w+'\n",
-        said,
     )
 
 

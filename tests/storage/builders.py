@@ -185,7 +185,7 @@ class PhoneGrant:
         return await store.otp_redeem(
             self.otp_session,
             client_id=self.client_id,
-            otp_hash=digest(code),
+            otp_hashes=[digest(code)],
             new_sub=self.new_sub,
             wanted=Wanted(self.client_id, self.scope, self.offline, self.refresh),
             refresh_hash=digest(self.token),
@@ -251,7 +251,7 @@ class Login:
         return await store.interaction_otp_verify(
             self.interaction_id,
             browser_hash=digest(self.browser),
-            otp_hash=digest(code),
+            otp_hashes=[digest(code)],
             attempt=attempt or new("attempt"),
             wrong_tries=wrong_tries,
             sign_in=self._sign_in,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from conf.settings import Lifetimes, Limit
 from storage import outcomes as o
-from tests.storage.builders import CLIENT, RIGHT, successor
+from tests.storage.builders import CLIENT, RIGHT, Grant, successor
 
 LIFETIMES = Lifetimes(
     code=60,
@@ -27,6 +27,7 @@ TOUCH_EVERY = 60
 
 @dataclass
 class SessionRow:
+    sub: str
     created_at: int
     seen_at: int
     expires_at: int
@@ -34,8 +35,10 @@ class SessionRow:
 
 @dataclass
 class GrantRow:
+    sub: str
     sid: str
     offline: bool
+    created_at: int
     expires_at: int
 
 
@@ -69,6 +72,12 @@ class ChallengeRow:
 
 
 @dataclass
+class BlockRow:
+    at: int
+    lifted_at: int | None = None
+
+
+@dataclass
 class Model:
     now: int
     sessions: dict[str, SessionRow] = field(default_factory=dict)
@@ -77,12 +86,45 @@ class Model:
     families: dict[str, FamilyRow] = field(default_factory=dict)
     challenges: dict[str, ChallengeRow] = field(default_factory=dict)
     arrivals: dict[str, int] = field(default_factory=dict)
+    subs: dict[str, str] = field(default_factory=dict)  # by phone
+    blocks: dict[str, BlockRow] = field(default_factory=dict)
 
-    def open(self, sid: str, grant_id: str, token: str, attempt: str, *, offline: bool) -> None:
+    def open(self, grant: Grant, attempt: str, *, offline: bool) -> None:
         """Open a session, and a grant on it with its first refresh token."""
-        self.sessions[sid] = SessionRow(self.now, self.now, self.now + LIFETIMES.session_idle)
-        self.grants[grant_id] = GrantRow(sid, offline, self.now + LIFETIMES.refresh_absolute)
-        self._begin_family(grant_id, token, attempt)
+        self.subs[grant.phone] = grant.sub
+        self.sessions[grant.sid] = SessionRow(
+            grant.sub, self.now, self.now, self.now + LIFETIMES.session_idle
+        )
+        self.grants[grant.grant_id] = GrantRow(
+            grant.sub, grant.sid, offline, self.now, self.now + LIFETIMES.refresh_absolute
+        )
+        self._begin_family(grant.grant_id, grant.token, attempt)
+
+    def block(self, sub: str) -> type[o.Outcome]:
+        row = self.blocks.get(sub)
+        if row is not None and row.lifted_at is None:
+            return o.Blocked if row.at == self.now else o.AlreadyBlocked
+        self.blocks[sub] = BlockRow(self.now)
+        self.revoke(sub)
+        return o.Blocked
+
+    def unblock(self, sub: str) -> type[o.Outcome]:
+        row = self.blocks.get(sub)
+        if row is None or row.lifted_at not in (None, self.now):
+            return o.NotBlocked
+        row.lifted_at = self.now
+        return o.Unblocked
+
+    def revoke(self, sub: str | None, since: int = 0, before: int | None = None) -> None:
+        """End all that a customer has, or everybody; with the times, what began between them."""
+
+        def ends(row: SessionRow | GrantRow) -> bool:
+            in_time = since <= row.created_at and (before is None or row.created_at < before)
+            return in_time and sub in (None, row.sub)
+
+        for grant_id in [k for k, row in self.grants.items() if ends(row)]:
+            self._kill(grant_id)
+        self.sessions = {k: row for k, row in self.sessions.items() if not ends(row)}
 
     def alive(self, grant_id: str) -> bool:
         grant = self.grants.get(grant_id)
@@ -101,7 +143,8 @@ class Model:
             return o.SessionEnded
         self._touch(sid)
         expires_at = self.now + LIFETIMES.code
-        self.grants[grant_id] = GrantRow(sid, offline, expires_at)
+        sub = self.sessions[sid].sub
+        self.grants[grant_id] = GrantRow(sub, sid, offline, self.now, expires_at)
         self.codes[code] = CodeRow(grant_id, expires_at)
         return o.Issued
 
@@ -176,11 +219,16 @@ class Model:
             return o.CodeExpired()
         if row.spent_by is not None:
             again = code == RIGHT and row.spent_by == attempt
+            if again and self._is_blocked(phone):
+                return o.CustomerBlocked()
             return None if again and self.alive(row.grant_id or "") else o.Spent()
         if row.tries_left > 0 and attempt != row.wrong_attempt:
             limited = self._wait(phone)
             if limited is not None and row.wrong_attempt is not None:
                 return limited
+            if code == RIGHT and self._is_blocked(phone):
+                row.spent_by = attempt
+                return o.CustomerBlocked()
             if code == RIGHT:
                 return None
             if limited is None:
@@ -204,6 +252,10 @@ class Model:
         self.challenges = {
             k: row for k, row in self.challenges.items() if self.now < row.expires_at
         }
+
+    def _is_blocked(self, phone: str) -> bool:
+        block = self.blocks.get(self.subs.get(phone, ""))
+        return block is not None and block.lifted_at is None
 
     def _begin_family(self, grant_id: str, token: str, attempt: str) -> None:
         expires_at = self.now + min(LIFETIMES.refresh_idle, LIFETIMES.refresh_absolute)

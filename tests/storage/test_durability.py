@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from storage import audit_trail
 from storage import outcomes as o
 from storage.child import PrivateTarantool
 from storage.errors import StoreError, Unavailable, Uncertain
@@ -277,6 +278,23 @@ async def test_with_a_full_disk_nobody_is_told_of_success(
     assert set(kinds(answers)) <= {Unavailable, Uncertain}
     answers_again = await at_once(code.redeem(fresh_store, attempt=code.code) for code in codes)
     assert kinds(answers_again) == {o.Redeemed: MANY}
+
+
+async def test_what_is_taken_back_leaves_no_hole_in_the_audit_trail(
+    fresh_tarantool: PrivateTarantool, fresh_store: Store, impatient_store: Store, owner: Owner
+) -> None:
+    await open_grant(fresh_store)
+    before = (await fresh_store.audit_ends()).head
+
+    with full_disk(fresh_tarantool):
+        lost = (open_grant(impatient_store) for _ in range(10))
+        answers = await asyncio.gather(*lost, return_exceptions=True)
+
+    assert all(isinstance(answer, StoreError) for answer in answers)
+    assert (await fresh_store.audit_ends()).head == before
+    await open_grant(fresh_store)
+    chain = await audit_trail.verify(fresh_store, [before])
+    assert chain.head.seq > before.seq
 
 
 async def test_a_full_disk_does_not_keep_anybody_from_reading(

@@ -1,9 +1,9 @@
-"""Random histories of codes, refresh tokens and one-time codes, answered as the model answers."""
+"""Random histories of codes, tokens, blocks and revocations, answered as the model answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 
 from storage import outcomes as o
 from storage.child import PrivateTarantool
+from storage.records import By
 from storage.store import Store
 from tests.storage.builders import (
     CLIENT,
@@ -29,6 +30,7 @@ from tests.storage.builders import (
     PhoneGrant,
     is_alive,
     issue,
+    new,
     new_challenge,
     new_phone,
     new_sign_in,
@@ -42,6 +44,7 @@ CLIENTS = st.sampled_from([CLIENT] * 9 + ["other"])
 SECONDS = st.sampled_from([1, 29, 30, 59, 60, 100, 180, 300, 999, 1000, 1500, 2500])
 GUESSES = st.sampled_from([RIGHT, "wrong 1", "wrong 2", "wrong 3"])
 
+BY = By("alice@ops", "a test")
 EXAMPLES = 60
 
 Call = Callable[[], Awaitable[Any]]
@@ -81,7 +84,7 @@ class Machine(RuleBasedStateMachine):
         grant: Grant = self._runner.run(
             open_grant(self._store, now=self._model.now, lifetimes=LIFETIMES, offline=offline)
         )
-        self._model.open(grant.sid, grant.grant_id, grant.token, "sign-in", offline=offline)
+        self._model.open(grant, "sign-in", offline=offline)
         self._last = None
         return grant
 
@@ -180,14 +183,54 @@ class Machine(RuleBasedStateMachine):
         if self._model.challenges[grant.otp_session].spent_by is not None:
             return multiple()
         self._model.spend(grant.otp_session, attempt, answer.grant_id)
-        self._model.open(answer.sid, answer.grant_id, grant.token, attempt, offline=False)
-        return Grant(
+        opened = Grant(
             phone=phone,
             sub=answer.sub,
             sid=answer.sid,
             grant_id=answer.grant_id,
             token=grant.token,
         )
+        self._model.open(opened, attempt, offline=False)
+        return opened
+
+    @rule(grant=grants)
+    def block(self, grant: Grant) -> None:
+        revocation_id, now = new("revocation"), self._model.now
+        answer = self._answer(
+            lambda: self._store.customer_block(
+                grant.sub, revocation_id=revocation_id, by=BY, now=now
+            )
+        )
+        assert type(answer) is self._model.block(grant.sub)
+        self._check_life_of(grant.grant_id)
+
+    @rule(grant=grants)
+    def unblock(self, grant: Grant) -> None:
+        now = self._model.now
+        answer = self._answer(lambda: self._store.customer_unblock(grant.sub, by=BY, now=now))
+        assert type(answer) is self._model.unblock(grant.sub)
+        self._check_life_of(grant.grant_id)
+
+    @rule(grant=grants, everybody=st.booleans(), ago=SECONDS, seconds=SECONDS)
+    def revoke_what_began_between(
+        self, grant: Grant, ago: int, seconds: int, *, everybody: bool
+    ) -> None:
+        since = self._model.now - ago
+        self._revoke(None if everybody else grant.sub, since=since, before=since + seconds)
+
+    @rule(grant=grants, everybody=st.booleans())
+    def revoke(self, grant: Grant, *, everybody: bool) -> None:
+        self._revoke(None if everybody else grant.sub)
+
+    def _revoke(self, sub: str | None, **window: int) -> None:
+        target: Literal["customer", "everybody"] = "everybody" if sub is None else "customer"
+        revocation_id, now = new("revocation"), self._model.now
+        self._answer(
+            lambda: self._store.sessions_revoke(
+                target, sub or "", revocation_id=revocation_id, by=BY, now=now, **window
+            )
+        )
+        self._model.revoke(sub, **window)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: int) -> None:

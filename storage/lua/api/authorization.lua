@@ -1,5 +1,6 @@
 -- Authorization codes: issued to a session that exists, redeemed once.
 local rows = require('rows')
+local alive = require('alive')
 local grants = require('grants')
 local interactions = require('interactions')
 local sessions = require('sessions')
@@ -28,7 +29,7 @@ end
 
 -- Single sign-on: a code for a session that is still the one that the caller looked at.
 function M.code_issue(args)
-    local session = rows.live(box.space.session:get(args.sid), args.now)
+    local session = alive.session(args.sid, args.now)
     if session == nil or session.sub ~= args.sub then
         return { type = 'session_ended' }
     end
@@ -75,7 +76,7 @@ function M.code_redeem(args)
     if mismatch ~= nil then
         return { type = 'mismatch', parameter = mismatch }
     end
-    local grant = grants.alive(code.grant_id, args.now)
+    local grant = alive.grant(code.grant_id, args.now)
     if code.attempt == args.attempt then
         return grant ~= nil and redeemed(code, grant) or { type = 'unknown' }
     end

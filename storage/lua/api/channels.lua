@@ -76,7 +76,8 @@ function M.channels_apply(args)
     if #change.added + #change.changed + #change.removed > 0 then
         bump('clients')
         audit_trail.record('channels_applied', args.now, {
-            detail = { by = args.by, added = change.added, changed = change.changed, removed = change.removed },
+            by = args.by,
+            detail = { added = change.added, changed = change.changed, removed = change.removed },
         })
     end
     return change

@@ -1,4 +1,5 @@
 -- Signing in by phone and one-time code: on the pages (a journey is an interaction) and by the phone grant.
+local alive = require('alive')
 local audit_trail = require('audit_trail')
 local challenges = require('challenges')
 local customers = require('customers')
@@ -63,7 +64,7 @@ function M.interaction_otp_verify(args)
     if customer ~= nil and customer.terms_accepted_at > 0 then
         return interactions.sign_in(interaction, customer, args.now, args)
     end
-    refusal = interactions.other_customer(interaction, customer ~= nil and customer.sub or nil)
+    refusal = interactions.refusal(interaction, customer, args)
     if refusal ~= nil then
         return refusal
     end
@@ -95,8 +96,14 @@ function M.otp_redeem(args)
     if challenge == nil then
         return refusal
     end
+    local customer = customers.by_phone(challenge.phone)
+    if customer ~= nil and customers.is_blocked(customer) then
+        if not repeated then
+            customers.note_refusal(customer, args.client_id, args.now)
+        end
+        return { type = 'customer_blocked' }
+    end
     if not repeated then
-        local customer = customers.by_phone(challenge.phone)
         if customer == nil then
             customer = customers.create({
                 sub = args.new_sub, phone = challenge.phone, phone_verified_at = args.now,
@@ -115,7 +122,7 @@ function M.otp_redeem(args)
             detail = { sid = session.sid, amr = args.amr, test = customer.test },
         })
     end
-    local grant = grants.alive(args.grant_id, args.now)
+    local grant = alive.grant(args.grant_id, args.now)
     if grant == nil then
         return { type = 'spent' }
     end

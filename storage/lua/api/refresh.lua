@@ -1,4 +1,5 @@
 -- Refresh tokens: rotation, the grace for a lost answer, and the end of a family at reuse.
+local alive = require('alive')
 local grants = require('grants')
 local sessions = require('sessions')
 local audit_trail = require('audit_trail')
@@ -31,7 +32,7 @@ function M.refresh_rotate(args)
     if family == nil then
         return { type = 'unknown' }
     end
-    local grant = grants.alive(args.grant_id, args.now)
+    local grant = alive.grant(args.grant_id, args.now)
     if grant == nil then
         return { type = 'unknown' }
     end

@@ -52,6 +52,19 @@ local function up()
         optional('given_name', 'string'), optional('family_name', 'string'), optional('claims', 'map'),
     }, primary('sub'), index('phone', { 'phone' }, true))
 
+    -- The last block of a customer, lifted or not; a space of its own, because few have one.
+    space('block', {
+        field('sub', 'string'), field('at', 'unsigned'), field('by', 'string'), field('reason', 'string'),
+        optional('lifted_at', 'unsigned'),
+    }, primary('sub'))
+
+    -- What ends grants and sessions by the epoch that they note (revocations.lua). A row stays, for what it has ended
+    -- must not come back; one of everything so far takes the place of the earlier ones of its target.
+    space('revocation', {
+        field('epoch', 'unsigned'), field('target', 'string'), field('target_id', 'string'),
+        field('revocation_id', 'string'), field('since', 'unsigned'), optional('before', 'unsigned'),
+    }, primary('epoch'), index('target', { 'target', 'target_id', 'epoch' }, true))
+
     space('consent', {
         field('sub', 'string'), field('client_id', 'string'), field('scope', 'string'),
         field('granted_at', 'unsigned'), field('updated_at', 'unsigned'),
@@ -61,16 +74,16 @@ local function up()
     space('session', {
         field('sid', 'string'), field('sub', 'string'), field('auth_time', 'unsigned'),
         field('acr', 'string'), field('amr', 'string'), field('created_at', 'unsigned'),
-        field('seen_at', 'unsigned'), field('expires_at', 'unsigned'),
-    }, primary('sid'), EXPIRY)
+        field('seen_at', 'unsigned'), field('expires_at', 'unsigned'), field('epoch', 'unsigned'),
+    }, primary('sid'), index('sub', { 'sub', 'sid' }, true), EXPIRY)
 
     space('grant', {
         field('grant_id', 'string'), field('sub', 'string'), field('client_id', 'string'),
         field('sid', 'string'), field('scope', 'string'), field('auth_time', 'unsigned'),
         field('acr', 'string'), field('amr', 'string'), field('offline', 'boolean'),
         field('refresh', 'boolean'), field('created_at', 'unsigned'), field('expires_at', 'unsigned'),
-        optional('claims', 'map'),
-    }, primary('grant_id'), index('sid', { 'sid', 'client_id', 'created_at' }), EXPIRY)
+        field('epoch', 'unsigned'), optional('claims', 'map'),
+    }, primary('grant_id'), index('sub', { 'sub', 'sid', 'client_id', 'created_at' }), EXPIRY)
 
     space('code', {
         field('code_hash', 'string'), field('grant_id', 'string'), field('client_id', 'string'),
@@ -111,14 +124,21 @@ local function up()
         field('request_id', 'string'), field('parameters', 'map'), field('expires_at', 'unsigned'),
     }, primary('request_id'), EXPIRY)
 
+    -- A key is published from `created_at` on. `sealed_public` proves that `public_jwk` is one of ours; it and
+    -- `sealed_private` are gone where they must never count again. `token_lifetime` is that of the longest-lived token
+    -- that the key may have signed. With `hsm` there is a private part in the hardware security module.
     space('signing_key', {
-        field('kid', 'string'), field('alg', 'string'), field('state', 'string'),
-        field('public_jwk', 'map'), field('sealed_private', 'string'), field('created_at', 'unsigned'),
-    }, primary('kid'))
+        field('kid', 'string'), field('alg', 'string'), field('use', 'string'), field('state', 'string'),
+        field('public_jwk', 'map'), field('hsm', 'boolean'), field('ordered', 'boolean'),
+        field('created_at', 'unsigned'), field('token_lifetime', 'unsigned'),
+        optional('activates_at', 'unsigned'), optional('activated_at', 'unsigned'),
+        optional('retires_at', 'unsigned'), optional('ended_at', 'unsigned'),
+        optional('sealed_public', 'string'), optional('sealed_private', 'string'),
+    }, primary('kid'), index('alg', { 'alg', 'state' }))
 
     space('server_secret', {
-        field('name', 'string'), field('version', 'unsigned'),
-        field('sealed', 'string'), field('created_at', 'unsigned'),
+        field('name', 'string'), field('version', 'unsigned'), field('sealed', 'string'),
+        field('created_at', 'unsigned'), optional('superseded_at', 'unsigned'),
     }, primary('name', 'version'))
 
     -- GCRA: `arrival` is the theoretical arrival time of the next request.
@@ -126,10 +146,17 @@ local function up()
         field('key', 'string'), field('arrival', 'number'), field('expires_at', 'unsigned'),
     }, primary('key'), EXPIRY)
 
+    -- A chain (audit_trail.lua). `detail` is JSON text, because its bytes are hashed.
     space('audit', {
         field('seq', 'unsigned'), field('at', 'unsigned'), field('event', 'string'),
-        optional('sub', 'string'), optional('client_id', 'string'), optional('detail', 'map'),
+        optional('sub', 'string'), optional('client_id', 'string'), optional('by', 'string'),
+        optional('reason', 'string'), optional('detail', 'string'), field('hash', 'string'),
     }, primary('seq'))
+
+    -- One row: the last audit row that was removed, and up to which removal is under way or done.
+    space('audit_anchor', {
+        field('id', 'unsigned'), field('seq', 'unsigned'), field('hash', 'string'), field('through', 'unsigned'),
+    }, primary('id'))
 end
 
 return { name = '0001_initial', up = up }

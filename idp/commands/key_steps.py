@@ -1,0 +1,98 @@
+"""What the commands about keys have in common."""
+
+from typing import NoReturn
+
+import typer
+
+from idp.commands.key_reports import NONE_YET
+from idp.commands.operating import actor, now
+from idp.commands.terminal import CommandError, moment
+from keys.life_cycle import LifeCycle
+from storage import outcomes as o
+from storage.key_store import KeyStore
+from storage.records import By, SigningKeyRow
+
+
+def by(reason: str) -> By:
+    """Who runs this command, and why."""
+    return By(actor(), reason or None)
+
+
+async def put_next(life_cycle: LifeCycle, successor: SigningKeyRow, reason: str) -> SigningKeyRow:
+    """Put a key in the place of the one that waits, and return it. Raises CommandError."""
+    outcome = await life_cycle.replace(successor, by=by(reason), now=now())
+    match outcome:
+        case o.Changed():
+            return await row_of(life_cycle.store, successor.kid)
+        case o.WrongState():
+            raise CommandError(_known(await row_of(life_cycle.store, successor.kid)))
+        case _:
+            raise CommandError(NONE_YET)
+
+
+async def row_of(store: KeyStore, kid: str) -> SigningKeyRow:
+    """The key with this id. Raises CommandError."""
+    for row in await store.signing_keys():
+        if row.kid == kid:
+            return row
+    raise CommandError(f"there is no key {kid}: see `idp keys list`")
+
+
+def must_be_in_use(life_cycle: LifeCycle, alg: str) -> None:
+    """Raise CommandError unless an algorithm is in use."""
+    if alg not in life_cycle.algorithms:
+        raise CommandError(f"{alg} is not in use: it must be {_one_of(life_cycle.algorithms)}")
+
+
+def must_have_reason(reason: str, option: str) -> None:
+    """Raise BadParameter unless there is a reason for what an option or command does."""
+    if not reason.strip():
+        raise typer.BadParameter(f"{option} needs a --reason")
+
+
+def refuse_activation(row: SigningKeyRow, outcome: o.KeyChange) -> NoReturn:
+    """Raise CommandError for a key that may not begin to sign."""
+    match outcome:
+        case o.TooSoon(earliest=earliest):
+            raise CommandError(
+                f"{row.kid} must not sign before {moment(earliest)}: until then not everybody can "
+                "know it; --force with a --reason does it all the same"
+            )
+        case o.WrongState(state="active"):
+            raise CommandError(f"{row.kid} signs already")
+        case o.WrongState(state=state):
+            raise CommandError(f"{row.kid} is {state}: only a next key can begin to sign")
+        case _:
+            raise CommandError(f"there is no key {row.kid}")
+
+
+def refuse_retirement(row: SigningKeyRow, outcome: o.KeyChange) -> NoReturn:
+    """Raise CommandError for a key that may not retire."""
+    match outcome:
+        case o.TooSoon(earliest=earliest):
+            raise CommandError(
+                f"{row.kid} must stay until {moment(earliest)}: until then its tokens are good; "
+                "--force with a --reason does it all the same"
+            )
+        case o.WrongState(state="active"):
+            raise CommandError(
+                f"{row.kid} signs: `idp keys rotate {row.alg}` lets the next key sign in its place"
+            )
+        case o.WrongState(state="next"):
+            raise CommandError(
+                f"{row.alg} is withdrawn: retire its active key, and {row.kid} goes with it"
+            )
+        case o.WrongState(state=state):
+            raise CommandError(f"{row.kid} is {state} already")
+        case _:
+            raise CommandError(f"there is no key {row.kid}")
+
+
+def _known(row: SigningKeyRow) -> str:
+    if row.state in ("retired", "revoked"):
+        return f"{row.kid} was a key for {row.alg} before and is {row.state}: it never comes back"
+    return f"{row.kid} is a key for {row.alg} already, and {row.state}: it can be nothing else"
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
