@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
@@ -109,6 +110,8 @@ class Hsm:
         """Nothing is opened yet, and no thread started."""
         self._sessions = Sessions(settings)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hsm")
+        # SoftHSM loses attributes of keys that several threads make and destroy at once.
+        self._changing = threading.Lock()
 
     def generate(self, alg: str) -> HsmKey:
         """Make a key that the token will never show, named by its thumbprint (CKA_ID).
@@ -129,7 +132,8 @@ class Hsm:
                 raise
             return key
 
-        key = self._sessions.run(make, doing=f"make a key for {alg}")
+        with self._changing:
+            key = self._sessions.run(make, doing=f"make a key for {alg}")
         try:
             self._prove(key)
         except HsmError:
@@ -153,7 +157,8 @@ class Hsm:
             for found in session.key_objects(kid):
                 found.destroy()
 
-        self._sessions.run(destroy, doing=f"destroy the key {kid}")
+        with self._changing:
+            self._sessions.run(destroy, doing=f"destroy the key {kid}")
 
     async def signature(self, kid: str, alg: str, data: bytes) -> bytes:
         """Return the signature of `data` with the key `kid`, without blocking the event loop."""

@@ -100,4 +100,3 @@ def kid_of(token: str) -> str:
     """The key that a token says has signed it."""
     header = msgspec.json.decode(b64url_decode(token.partition(".")[0]))
     return str(header["kid"])
-

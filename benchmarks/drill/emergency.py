@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from benchmarks.connection import Connection, get
 from benchmarks.drill.customers import kid_of
+from benchmarks.drill.relying_parties import Token
 from benchmarks.drill.scene import Scene
 from benchmarks.drill.tally import Tally, tell
 from benchmarks.drill.watching import Turn, one_for_each_worker, propagation
@@ -55,12 +56,12 @@ class Outcome:
     last_accepted_s: float | None
     accepted_late: int
     asked_late: int
-    propagation_s: float | None
+    propagation_s: float
 
 
 async def past_id_token(scene: Scene) -> str:
     """An ID token of a key that a planned rotation is going to replace."""
-    return (await scene.tokens_of_the_bot(f"+{_FIRST_PHONE + _VICTIMS}"))["id_token"]
+    return (await scene.tokens_of_the_bot(f"+{_FIRST_PHONE + _VICTIMS}")).id_token
 
 
 async def emergency(scene: Scene, past: str) -> Outcome:
@@ -70,10 +71,10 @@ async def emergency(scene: Scene, past: str) -> Outcome:
         victims = [
             await scene.tokens_of_the_bot(f"+{_FIRST_PHONE + number}") for number in range(_VICTIMS)
         ]
-        hints = [it["id_token"] for it in victims[:2]]
+        hints = [it.id_token for it in victims[:2]]
         await _expect_hint(scene, "before it is revoked", hints[0], good=True)
         # The hint has signed the first one out.
-        tokens = [it["access_token"] for it in victims[1:]]
+        tokens = [it.access_token for it in victims[1:]]
         connections = await one_for_each_worker(scene.server)
         presenters = [
             Presenter(it, scene.server.port, tokens, scene.tally) for it in connections.values()
@@ -95,17 +96,18 @@ async def emergency(scene: Scene, past: str) -> Outcome:
 async def _revoke(scene: Scene, kid: str, tokens: list[str]) -> Turn:
     scene.tally.revoked = kid
 
-    def also_late(signed_by: str, token: object) -> None:
-        # What a worker signs that has not heard of it yet must not be good for anything either.
-        del token
-        if signed_by == kid:
-            scene.tally.add("signed while it was being revoked")
+    turns_before = len(scene.store.turns)
 
-    scene.latest = also_late
-    del tokens
+    def present(signed_by: str, token: Token) -> None:
+        # What a worker signs that has not heard of it yet must be good for nothing either.
+        if signed_by == kid and len(scene.store.turns) > turns_before:
+            tokens.append(token["access_token"])
+
+    scene.on_token = present
     order = ("keys", "revoke", kid, "--yes", "--reason", "drill")
     turns, _ = await asyncio.gather(scene.turns(1, _MARGIN), scene.idp(*order))
-    tell(f"  every worker signs with {turns[0].new} after {propagation(turns[0], scene.workers)}")
+    delay = propagation(turns[0], scene.workers)
+    tell(f"  ES256: every worker signs with {turns[0].new} after {delay:.2f} s")
     return turns[0]
 
 

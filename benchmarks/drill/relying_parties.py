@@ -55,9 +55,7 @@ class RelyingParty:
 
     async def refresh(self, token: Token) -> Token:
         """The tokens for the refresh token of others."""
-        return await self._tokens(
-            grant_type="refresh_token", refresh_token=token["refresh_token"]
-        )
+        return await self._tokens(grant_type="refresh_token", refresh_token=token["refresh_token"])
 
     async def grant(self, form: Mapping[str, str]) -> Token:
         """The tokens for a token request of some other grant."""

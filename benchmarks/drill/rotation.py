@@ -25,6 +25,7 @@ async def planned(scene: Scene, number: int) -> None:
         )
         for turn in turns:
             delay = propagation(turn, scene.workers)
+            scene.delays.append(delay)
             tell(f"  {turn.alg}: every worker signs with {turn.new} after {delay:.2f} s")
         expected = before + Counter({(alg, "retiring"): 1 for alg in _ALGORITHMS})
         if (found := _states(scene)) != expected:

@@ -3,15 +3,15 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from benchmarks.connection import Connection
-from benchmarks.drill.relying_parties import Token
+from benchmarks.drill.customers import OnToken
 from benchmarks.drill.tally import Tally
-from benchmarks.drill.watching import StoreWatch, Turn, WorkerWatch, propagation
+from benchmarks.drill.watching import StoreWatch, Turn, WorkerWatch
 from benchmarks.prepare import bot_of, phone_grant
 from benchmarks.processes import SETTINGS_FILE, Server
 from conf.settings import Settings
@@ -19,16 +19,31 @@ from conf.settings import Settings
 _LOOK_EVERY = 0.05
 
 
+class DrillError(Exception):
+    """The drill cannot go on."""
+
+
+class BotTokens(msgspec.Struct, frozen=True):
+    """A token answer to the bot."""
+
+    access_token: str
+    id_token: str
+
+
 @dataclass(slots=True)
 class Scene:
-    """A provider under load; `latest` is called with the key and the tokens of each answer."""
+    """A provider under load.
+
+    `on_token` is called with the key that has signed, and the tokens of each answer.
+    """
 
     settings: Settings
     server: Server
     tally: Tally
     store: StoreWatch
     workers: Sequence[WorkerWatch]
-    latest: Callable[[str, Token], None] = lambda _kid, _token: None
+    delays: list[float] = field(default_factory=list)
+    on_token: OnToken = lambda _kid, _token: None
 
     async def idp(self, *command: str) -> bool:
         """Run `idp`; whether it succeeded. What it says to operators is told if not."""
@@ -43,35 +58,29 @@ class Scene:
             self.tally.error(f"idp {' '.join(command)}: {said.decode().strip()}")
         return process.returncode == 0
 
-    async def tokens_of_the_bot(self, phone: str) -> dict[str, str]:
+    async def tokens_of_the_bot(self, phone: str) -> BotTokens:
         """The tokens of a customer whom only the drill itself knows."""
         port, bot = self.settings.listen.port, bot_of(self.settings)
         connection = await Connection.open(port)
         form = await phone_grant(connection, port, bot, phone)
         _, body = await connection.ask(bot.post(port, "/token", form))
         connection.close()
-        return msgspec.json.decode(body, type=dict[str, str | int])  # type: ignore[return-value]
+        return msgspec.json.decode(body, type=BotTokens)
 
     async def turns(self, number: int, within: float) -> list[Turn]:
-        """The last `number` turns, once the store has made them and every worker follows."""
+        """The next `number` turns, once the store has made them and every worker follows.
+
+        Raises DrillError if that takes too long.
+        """
         turns = self.store.turns
         already = len(turns)
 
-        async def followed() -> bool:
-            new = turns[already:]
-            return len(new) >= number and all(
-                propagation(it, self.workers) is not None for it in new
-            )
-
-        if not await self.wait(followed, within):
-            self.tally.error(f"in {within} s not every worker followed {number} turns")
-        return turns[already:]
-
-    async def wait(self, what: Callable[[], Awaitable[bool]], within: float) -> bool:
-        """Wait until something is so; whether it became so in time."""
         deadline = time.monotonic() + within
-        while not await what():
+        while not (
+            len(turns) >= already + number
+            and all(it.new in worker.first for it in turns[already:] for worker in self.workers)
+        ):
             if time.monotonic() > deadline:
-                return False
+                raise DrillError(f"in {within:.0f} s not every worker has turned to another key")
             await asyncio.sleep(_LOOK_EVERY)
-        return True
+        return turns[already:]

@@ -108,11 +108,6 @@ async def one_for_each_worker(server: Server) -> dict[int, Connection]:
     raise RuntimeError(f"only the workers {sorted(found)} of {server.workers} take connections")
 
 
-def propagation(turn: Turn, workers: Iterable[WorkerWatch]) -> float | None:
-    """Seconds until the last worker signed with a turn's new key; None if one never did."""
-    delays = []
-    for worker in workers:
-        if turn.new not in worker.first:
-            return None
-        delays.append(worker.first[turn.new] - turn.after)
-    return max(delays)
+def propagation(turn: Turn, workers: Iterable[WorkerWatch]) -> float:
+    """Seconds until the last worker signed with a turn's new key, which all have done."""
+    return max(worker.first[turn.new] for worker in workers) - turn.after

@@ -8,7 +8,17 @@ import typer
 from flows.phones import mask
 from idp.commands.accounts import account_by_name, live_sessions
 from idp.commands.operating import actor, now, settings_of, with_store
-from idp.commands.terminal import Config, Directory, Json, Reason, examples, group, moment, show
+from idp.commands.terminal import (
+    TAKES_ID,
+    Config,
+    Directory,
+    Json,
+    Reason,
+    examples,
+    group,
+    moment,
+    show,
+)
 from keys.hashing import random_id
 from storage import outcomes as o
 from storage.records import Block, By, LiveSession, Selection
@@ -26,6 +36,7 @@ Name = Annotated[str, typer.Argument(metavar="PHONE|SUB", help="The customer's p
 
 @app.command(
     "show",
+    context_settings=TAKES_ID,
     epilog=examples(
         "idp customers show +79161234567 --config production.toml",
         "idp customers show 3rGdPFGBTNSMAYlIqCcn7g --directory var --json",
@@ -50,10 +61,11 @@ def show_customer(
 
 
 @app.command(
+    context_settings=TAKES_ID,
     epilog=examples(
         'idp customers block +79161234567 --reason "a stolen phone" --config production.toml',
         'idp customers block 3rGdPFGBTNSMAYlIqCcn7g --reason "fraud, case 4711" --directory var',
-    )
+    ),
 )
 def block(
     name: Name,
@@ -85,9 +97,10 @@ def block(
 
 
 @app.command(
+    context_settings=TAKES_ID,
     epilog=examples(
         'idp customers unblock +79161234567 --reason "it was found" --config production.toml',
-    )
+    ),
 )
 def unblock(
     name: Name,

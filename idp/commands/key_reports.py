@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from idp.commands.terminal import moment, span, table
+from idp.commands.terminal import moment, show, span, table
 from keys.sealing import key_id_of
 from storage.records import KeyState, SigningKeyRow
 
@@ -14,7 +14,7 @@ _ORDER: tuple[KeyState, ...] = ("active", "next", "retiring", "retired", "revoke
 _MOST_ID = 11
 
 
-def as_json(row: SigningKeyRow) -> dict[str, Any]:
+def described(row: SigningKeyRow) -> dict[str, Any]:
     """All that may be known of a key: its sealed parts only by what seals them."""
     return {
         "kid": row.kid,
@@ -97,6 +97,21 @@ def as_text(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:
         ("public part", json.dumps(row.public_jwk)),
     ]
     return "\n".join(f"{name:<14}{text}" for name, text in lines if text != "-")
+
+
+def tell(row: SigningKeyRow, now: int, *, as_json: bool) -> None:
+    """Print what has become of a key."""
+    when = "when `idp keys rotate` says so"
+    if row.state == "next" and row.activates_at is not None:
+        when = f"from {_when(row.activates_at, now)}"
+    texts: dict[KeyState, str] = {
+        "next": f"is the next key for {row.alg}; it begins {when}",
+        "active": f"is the active key for {row.alg} now",
+        "retiring": f"is retiring; it is published until {_when(row.retires_at, now)}",
+        "retired": "is retired",
+        "revoked": "is revoked",
+    }
+    show(described(row), f"{row.kid} {texts[row.state]}", as_json=as_json)
 
 
 def _private_part(row: SigningKeyRow) -> str:

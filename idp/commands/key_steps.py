@@ -4,6 +4,8 @@ from typing import NoReturn
 
 import typer
 
+from conf.model import ENCRYPTION_ALGORITHMS
+from conf.settings import Settings
 from idp.commands.key_reports import NONE_YET
 from idp.commands.operating import actor, now
 from idp.commands.terminal import CommandError, moment
@@ -16,6 +18,11 @@ from storage.records import By, SigningKeyRow
 def by(reason: str) -> By:
     """Who runs this command, and why."""
     return By(actor(), reason or None)
+
+
+def in_use(settings: Settings) -> tuple[str, ...]:
+    """Every algorithm in use: those that sign, and those of our own encryption key."""
+    return (*settings.keys.algorithms, *ENCRYPTION_ALGORITHMS)
 
 
 async def put_next(life_cycle: LifeCycle, successor: SigningKeyRow, reason: str) -> SigningKeyRow:

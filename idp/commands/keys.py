@@ -5,9 +5,19 @@ from typing import Annotated
 
 import typer
 
+from conf.settings import Settings
 from idp.commands import key_material, key_reports
-from idp.commands.key_steps import known_algorithm, refuse, replace, row_of
-from idp.commands.operating import actor, now, settings_of, with_keys
+from idp.commands.key_steps import (
+    by,
+    in_use,
+    must_be_in_use,
+    must_have_reason,
+    put_next,
+    refuse_activation,
+    refuse_retirement,
+    row_of,
+)
+from idp.commands.operating import now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,
@@ -18,12 +28,13 @@ from idp.commands.terminal import (
     confirm,
     examples,
     group,
-    moment,
     show,
 )
+from keys.errors import HsmError, SealError
 from keys.life_cycle import LifeCycle
 from storage import outcomes as o
-from storage.records import By, SigningKeyRow
+from storage.records import KeyPolicy, SigningKeyRow
+from storage.store import Store
 
 app = group(
     "The signing keys, and our own encryption key.",
@@ -34,42 +45,37 @@ app = group(
 
 app.add_typer(key_material.app)
 
+Alg = Annotated[str, typer.Argument(help="The algorithm, such as ES256.")]
 Kid = Annotated[str, typer.Argument(help="The key's id, as `idp keys list` shows it.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it although it is unsafe; see --reason.")]
 At = Annotated[
     dt.datetime | None,
-    typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ"], help="When, in UTC; as soon as it is safe."),
+    typer.Option(
+        formats=["%Y-%m-%dT%H:%M:%SZ"],
+        metavar="TIME",
+        help="When, such as 2027-01-01T03:00:00Z; without it, as soon as that is safe.",
+    ),
 ]
 
 
 @app.command("list", epilog=examples("idp keys list --config production.toml"))
 def list_keys(*, config: Config = None, directory: Directory = None, as_json: Json = False) -> None:
-    """Show every key: its state, what seals it, and what comes next."""
-
-    async def read(life_cycle: LifeCycle) -> tuple[list[SigningKeyRow], str]:
-        rows = await life_cycle.store.signing_keys()
-        return rows, key_reports.as_table(rows, life_cycle, now())
-
-    rows, text = with_keys(settings_of(config, directory), read)
-    show([key_reports.as_json(row) for row in rows], text, as_json=as_json)
+    """Show every key, its state and what comes next."""
+    settings = settings_of(config, directory)
+    rows = with_store(settings, lambda store: store.signing_keys())
+    text = key_reports.as_table(rows, in_use(settings), now())
+    show([key_reports.described(row) for row in rows], text, as_json=as_json)
 
 
 @app.command("show", epilog=examples("idp keys show KID --config production.toml"))
 def show_key(
     kid: Kid, *, config: Config = None, directory: Directory = None, as_json: Json = False
 ) -> None:
-    """Show all about one key; its private part is never shown."""
-
-    async def read(life_cycle: LifeCycle) -> SigningKeyRow:
-        return await row_of(life_cycle, kid)
-
-    described = key_reports.as_json(with_keys(settings_of(config, directory), read))
-    lines = [
-        f"{name:<13} {moment(value) if name.endswith('_at') else value}"
-        for name, value in described.items()
-        if value is not None
-    ]
-    show(described, "\n".join(lines), as_json=as_json)
+    """Show all about one key, but its private part."""
+    settings = settings_of(config, directory)
+    row = with_store(settings, lambda store: row_of(store, kid))
+    text = key_reports.as_text(row, in_use(settings), now())
+    show(key_reports.described(row), text, as_json=as_json)
 
 
 @app.command(
@@ -79,7 +85,7 @@ def show_key(
     )
 )
 def generate(
-    alg: Annotated[str, typer.Argument(help="The algorithm.")],
+    alg: Alg,
     *,
     hsm: Annotated[
         bool, typer.Option("--hsm", help="Make it in the hardware security module.")
@@ -89,19 +95,17 @@ def generate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Make a new next key, in the place of the one that waits.
+    """Make another next key, instead of the one that waits.
 
     It is published at once, and signs when `idp keys list` says so, or after `idp keys rotate`.
     """
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
-        known_algorithm(life_cycle, alg)
+        must_be_in_use(life_cycle, alg)
         successor = await life_cycle.new_key(alg, hsm=hsm, now=now())
-        await replace(life_cycle, successor, reason)
-        return await row_of(life_cycle, successor.kid)
+        return await put_next(life_cycle, successor, reason)
 
-    row = with_keys(settings_of(config, directory), change)
-    show(key_reports.as_json(row), f"{row.kid} is the next key for {alg}", as_json=as_json)
+    key_reports.tell(with_keys(settings_of(config, directory), change), now(), as_json=as_json)
 
 
 @app.command(
@@ -112,7 +116,7 @@ def generate(
     )
 )
 def rotate(
-    alg: Annotated[str, typer.Argument(help="The algorithm.")],
+    alg: Alg,
     *,
     at: At = None,
     force: Force = False,
@@ -121,15 +125,21 @@ def rotate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Let the next key of an algorithm begin to sign, as soon as that is safe or at a time."""
+    """Let an algorithm's next key sign from now on.
+
+    That is as soon as it is safe, or at a time of your choice; a running server does it then.
+    """
+    if force:
+        must_have_reason(reason, "--force")
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
+        must_be_in_use(life_cycle, alg)
         for row in await life_cycle.store.signing_keys():
             if row.alg == alg and row.state == "next":
                 return await _activate(life_cycle, row, at, force=force, reason=reason)
-        raise CommandError(f"there is no next key for {alg}: see `idp keys list`")
+        raise CommandError(key_reports.NONE_YET)
 
-    _told(with_keys(settings_of(config, directory), change), as_json=as_json)
+    key_reports.tell(with_keys(settings_of(config, directory), change), now(), as_json=as_json)
 
 
 @app.command(
@@ -148,13 +158,19 @@ def activate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Let this very key begin to sign; the same as `rotate`, for a key that you know."""
+    """Let this very next key sign from now on.
+
+    It is the same as `rotate`, and certain to be about the key that you mean.
+    """
+    if force:
+        must_have_reason(reason, "--force")
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
-        row = await row_of(life_cycle, kid)
+        row = await row_of(life_cycle.store, kid)
+        must_be_in_use(life_cycle, row.alg)
         return await _activate(life_cycle, row, at, force=force, reason=reason)
 
-    _told(with_keys(settings_of(config, directory), change), as_json=as_json)
+    key_reports.tell(with_keys(settings_of(config, directory), change), now(), as_json=as_json)
 
 
 @app.command(
@@ -172,21 +188,22 @@ def retire(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Take a key out of the JWK Set: one that waits, one that retires, or a withdrawn algorithm's.
+    """Publish a key no longer, of which no token is left.
 
-    A retiring key goes by itself; before that some of its tokens are still good.
+    It may be a next key, for which another one is made, or the active key of an algorithm that the
+    settings no longer have. A retiring key goes by itself; before that, some tokens are still good.
     """
-    _needs_reason(reason, force=force)
+    if force:
+        must_have_reason(reason, "--force")
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
-        row = await row_of(life_cycle, kid)
-        by = By(actor(), reason or None)
-        outcome = await life_cycle.retire(row, force=force, by=by, now=now())
+        row = await row_of(life_cycle.store, kid)
+        outcome = await life_cycle.retire(row, force=force, by=by(reason), now=now())
         if not isinstance(outcome, o.Changed):
-            refuse(row, outcome)
-        return await row_of(life_cycle, kid)
+            refuse_retirement(row, outcome)
+        return await row_of(life_cycle.store, kid)
 
-    _told(with_keys(settings_of(config, directory), change), as_json=as_json)
+    key_reports.tell(with_keys(settings_of(config, directory), change), now(), as_json=as_json)
 
 
 @app.command(
@@ -204,55 +221,59 @@ def revoke(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """End all trust in a key, now and for ever: its tokens are refused within five seconds.
+    """End all trust in a key, now and for ever.
 
-    In the place of an active key the next one, which is published already, signs at once.
+    Its tokens are refused within five seconds. In the place of an active key the next one, which is
+    published already, signs at once. This works without the key-encryption key too.
     """
+    must_have_reason(reason, "revoke")
     settings = settings_of(config, directory)
-    confirm(f"Every token that {kid} has signed will be refused.", kid, yes=yes)
+    if not yes:
+        known = with_store(settings, lambda store: row_of(store, kid))
+        warning = f"{known.alg}, {known.state}: every token of this key will be refused for ever."
+        confirm(warning, kid, yes=known.state == "revoked")
+    row = _revoke(settings, kid, reason)
+    key_reports.tell(row, now(), as_json=as_json)
+
+
+def _revoke(settings: Settings, kid: str, reason: str) -> SigningKeyRow:
+    policy = KeyPolicy(settings.keys.jwks_max_age, settings.keys.propagation)
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
-        row = await row_of(life_cycle, kid)
-        outcome = await life_cycle.revoke(row, by=By(actor(), reason), now=now())
-        if not isinstance(outcome, o.Changed):
-            refuse(row, outcome)
-        return await row_of(life_cycle, kid)
+        row = await row_of(life_cycle.store, kid)
+        await life_cycle.revoke(row, by=by(reason), now=now())
+        return await row_of(life_cycle.store, kid)
 
-    _told(with_keys(settings, change), as_json=as_json)
+    async def change_alone(store: Store) -> SigningKeyRow:
+        await row_of(store, kid)
+        await store.signing_key_revoke(
+            kid, successor=None, policy=policy, by=by(reason), now=now()
+        )
+        return await row_of(store, kid)
+
+    try:
+        return with_keys(settings, change)
+    except (SealError, HsmError) as error:
+        # An emergency does not wait until this is repaired.
+        typer.echo(f"idp: {error}; a running server makes the next key by itself", err=True)
+        return with_store(settings, change_alone)
 
 
 async def _activate(
     life_cycle: LifeCycle, row: SigningKeyRow, at: dt.datetime | None, *, force: bool, reason: str
 ) -> SigningKeyRow:
-    _needs_reason(reason, force=force)
-    moment_now, by = now(), By(actor(), reason or None)
+    moment_now = now()
     if at is not None:
         wanted = int(at.replace(tzinfo=dt.UTC).timestamp())
     else:
         wanted = moment_now if force else life_cycle.earliest(row, moment_now)
     outcome = await life_cycle.schedule(
-        row.kid, activates_at=wanted, force=force, by=by, now=moment_now
+        row.kid, activates_at=wanted, force=force, by=by(reason), now=moment_now
     )
     if not isinstance(outcome, o.Changed):
-        refuse(row, outcome)
-    scheduled = await row_of(life_cycle, row.kid)
+        refuse_activation(row, outcome)
+    scheduled = await row_of(life_cycle.store, row.kid)
     if wanted <= moment_now:
         # No need to wait for a server, which may not run.
-        await life_cycle.turn(scheduled, by=by, now=moment_now)
-    return await row_of(life_cycle, row.kid)
-
-
-def _needs_reason(reason: str, *, force: bool) -> None:
-    if force and not reason:
-        raise typer.BadParameter("--force needs a --reason")
-
-
-def _told(row: SigningKeyRow, *, as_json: bool) -> None:
-    texts: dict[str, str] = {
-        "next": f"signs from {moment(row.activates_at)} on",
-        "active": "signs now",
-        "retiring": f"signs no longer, and is published until {moment(row.retires_at)}",
-        "retired": "is retired",
-        "revoked": "is revoked",
-    }
-    show(key_reports.as_json(row), f"{row.kid} {texts[row.state]}", as_json=as_json)
+        await life_cycle.turn(scheduled, by=by(reason), now=moment_now)
+    return await row_of(life_cycle.store, row.kid)

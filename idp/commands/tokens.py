@@ -10,6 +10,7 @@ from flows import refresh_tokens
 from flows.issue import ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP
 from idp.commands.operating import actor, now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
+    TAKES_ID,
     CommandError,
     Config,
     Directory,
@@ -39,11 +40,12 @@ def _tokens() -> None:
 
 
 @app.command(
+    context_settings=TAKES_ID,
     epilog=examples(
         'idp tokens revoke - --reason "found in a log" --config production.toml < token',
         'idp tokens revoke --jti a7T...Q.Zp3...w --reason "found in a log" --directory var',
         'idp tokens revoke --grant a7T...Q --reason "a lost device" --directory var --json',
-    )
+    ),
 )
 def revoke(
     token: Annotated[

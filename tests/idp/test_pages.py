@@ -43,6 +43,7 @@ PROFILE: Context = {
     "terms_uri": "https://a/terms",
     "privacy_uri": None,
 }
+BLOCKED: Context = {**FORM, "phone_href": "/phone", "phone_masked": "+7 999 ***-**-42"}
 ERROR: Context = {"error": "internal", "reference": "k3JQ", "description": None, "retry_href": None}
 CASES: list[tuple[str, Context]] = [
     ("phone.html", PHONE),
@@ -76,6 +77,7 @@ CASES: list[tuple[str, Context]] = [
             "errors": {"given_name": "required", "family_name": "too_long", "terms": "required"},
         },
     ),
+    ("blocked.html", BLOCKED),
     ("error.html", ERROR),
     ("error.html", {**ERROR, "description": "redirect_uri is missing", "retry_href": "/again"}),
     ("form_post.html", {"redirect_uri": "https://rp/cb", "parameters": {"code": "c"}}),
@@ -181,6 +183,7 @@ def test_every_form_of_ours_is_a_post_with_its_csrf_token(
     [
         ("phone.html", {**PHONE, "phone": HOSTILE, "action": HOSTILE, "csrf": HOSTILE}),
         ("code.html", {**CODE, "phone_masked": HOSTILE, "phone_href": HOSTILE}),
+        ("blocked.html", {**BLOCKED, "phone_masked": HOSTILE, "phone_href": HOSTILE}),
         ("profile.html", {**PROFILE, "given_name": HOSTILE, "terms_uri": "https://" + HOSTILE}),
         ("error.html", {**ERROR, "error": HOSTILE, "reference": HOSTILE, "description": HOSTILE}),
         ("form_post.html", {"redirect_uri": HOSTILE, "parameters": {HOSTILE: HOSTILE}}),
