@@ -16,7 +16,7 @@ from conf.settings import Settings, load
 from idp.channels import apply_with_store
 from idp.dev import ensure_key_encryption_key
 
-_ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -127,7 +127,7 @@ def _running(
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the arguments are ours
             [sys.executable, "-m", module, *arguments],
-            cwd=_ROOT,
+            cwd=ROOT,
             env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -49,8 +49,9 @@ def _from_pem(content: bytes) -> dict[str, Any]:
         raise UnusableKey("it is not a sound private key in PEM") from None
     for kind, cls in _CLASSES:
         if isinstance(native, kind):
+            binding: Any = cls.binding
             try:
-                members: dict[str, Any] = cls.binding.export_private_key(native)
+                members = dict[str, Any](binding.export_private_key(native))
             except (JoseError, KeyError, ValueError):  # a curve that JOSE does not know
                 break
             return members | {"kty": cls.key_type}

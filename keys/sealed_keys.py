@@ -5,7 +5,7 @@ goes: whoever can write rows still cannot make a token that verifies.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -68,10 +68,15 @@ async def open_signing(row: SigningKeyRow, sealer: Sealer, hsm: "Hsm | None") ->
 
 def open_verification(row: SigningKeyRow, sealer: Sealer) -> VerificationKey:
     """The key of a row, to verify with. Raises SealError."""
+    return VerificationKey.from_public_jwk(open_public(row, sealer))
+
+
+def open_public(row: SigningKeyRow, sealer: Sealer) -> dict[str, Any]:
+    """The public JWK of a row's key, whatever the key is for. Raises SealError."""
     if row.sealed_public is None:
         raise SealError(f"the key {row.kid} has lost its sealed public part")
     public_jwk = sealer.open(row.sealed_public, label=public_label(row))
-    return VerificationKey.from_public_jwk(msgspec.json.decode(public_jwk))
+    return msgspec.json.decode(public_jwk, type=dict[str, Any])
 
 
 def open_decryption(row: SigningKeyRow, sealer: Sealer) -> DecryptionKey:

@@ -64,10 +64,6 @@ class VerificationKey:
         """Make a key of a JWK that names its `alg`; raises `UnusableKey`, also if it is private."""
         return cls(jwk.read_public(public_jwk), _alg_of(public_jwk))
 
-    def public_pem(self) -> str:
-        """Return the public key in PEM (SubjectPublicKeyInfo, RFC 7468 13)."""
-        return self._key.as_pem(private=False).decode("ascii")
-
     def verifies(self, signing_input: bytes, signature: bytes) -> bool:
         """Say whether `signature` over `signing_input` was made with this key."""
         return self._algorithm.verify(signing_input, signature, self._key)

@@ -118,6 +118,10 @@ class KeyStore(Procedures):
             **msgspec.structs.asdict(policy),
         )
 
+    async def keys_abandon(self, *, by: By, now: int) -> int:
+        """Revoke every key and remove every secret; how many there were."""
+        return await self._call("keys_abandon", int, now=now, **msgspec.structs.asdict(by))
+
     async def signing_key_forgotten(self, kid: str, *, now: int) -> None:
         """The hardware security module no longer holds a key that has left."""
         await self._call("signing_key_forgotten", o.KeyChange, kid=kid, now=now)

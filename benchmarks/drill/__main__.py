@@ -91,9 +91,10 @@ async def _drill(
     outcome = None
     async with _scene(options, settings, server, tally) as scene:
         try:
-            past = await past_id_token(scene)
-            # The strict relying parties join one by one, so that their copies differ in age.
-            await asyncio.sleep(_MAX_AGE)
+            with tally.phase("sign-in"):
+                past = await past_id_token(scene)
+                # The relying parties join one by one, so that their JWK Sets differ in age.
+                await asyncio.sleep(_MAX_AGE)
             if options.unsafe:
                 await rotation.unsafe(scene)
                 return [], None
@@ -124,16 +125,16 @@ async def _scene(
         _customer(scene, store, index, strict=index % 4 != 0)
         for index in range(options.relying_parties)
     ]
-    with tally.phase("the load begins"):
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(it.run()) for it in (watch, *workers)]
-            running += [
-                tasks.create_task(it.run(index * _MAX_AGE / len(customers)))
-                for index, it in enumerate(customers)
-            ]
-            yield scene
-            for task in running:
-                task.cancel()
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(watch.run())]
+        running += [tasks.create_task(it.run()) for it in workers]
+        running += [
+            tasks.create_task(it.run(index * _MAX_AGE / len(customers)))
+            for index, it in enumerate(customers)
+        ]
+        yield scene
+        for task in running:
+            task.cancel()
     await store.close()
 
 
@@ -172,7 +173,7 @@ def _customer(scene: Scene, store: Store, index: int, *, strict: bool) -> Custom
         bot=bot,
         phone=f"+{FIRST_TEST_NUMBER + index}",
         tally=scene.tally,
-        on_token=lambda kid, token: scene.on_token(kid, token),
+        on_token=scene.issued,
     )
 
 
@@ -190,12 +191,14 @@ def _table(tally: Tally, delays: Sequence[float], outcome: Outcome | None) -> st
         told = ", ".join(f"{it:.2f}" for it in delays)
         lines.append(f"After a rotation the last worker signed with the new key after {told} s.")
     if outcome is not None:
-        lines += [
-            f"After the revocation the last worker signed anew after {outcome.propagation_s:.2f} s;"
-            f" the first refusal came after {outcome.first_refused_s or 0:.2f} s,",
-            f"the last token of the key was accepted after {outcome.last_accepted_s or 0:.2f} s;"
-            f" from {PROMISED:.0f} s on: {outcome.accepted_late} of {outcome.asked_late}.",
-        ]
+        lines.append(
+            f"After the revocation: {outcome.propagation_s:.2f} s. Tokens of the revoked key were "
+            f"refused first after {outcome.first_refused_s or 0:.2f} s,"
+        )
+        lines.append(
+            f"accepted last after {outcome.last_accepted_s or 0:.2f} s, and from "
+            f"{PROMISED:.0f} s on {outcome.accepted_late} of {outcome.asked_late} times."
+        )
     return "\n".join([*lines, ""])
 
 

@@ -10,10 +10,11 @@ import msgspec
 
 from benchmarks.connection import Connection
 from benchmarks.drill.customers import OnToken
+from benchmarks.drill.relying_parties import Token
 from benchmarks.drill.tally import Tally
 from benchmarks.drill.watching import StoreWatch, Turn, WorkerWatch
 from benchmarks.prepare import bot_of, phone_grant
-from benchmarks.processes import SETTINGS_FILE, Server
+from benchmarks.processes import ROOT, SETTINGS_FILE, Server
 from conf.settings import Settings
 
 _LOOK_EVERY = 0.05
@@ -34,7 +35,7 @@ class BotTokens(msgspec.Struct, frozen=True):
 class Scene:
     """A provider under load.
 
-    `on_token` is called with the key that has signed, and the tokens of each answer.
+    `on_token`, which a phase may exchange, hears of each answer: the key, and the tokens.
     """
 
     settings: Settings
@@ -45,17 +46,22 @@ class Scene:
     delays: list[float] = field(default_factory=list)
     on_token: OnToken = lambda _kid, _token: None
 
+    def issued(self, kid: str, token: Token) -> None:
+        """Tokens were issued, signed with the key `kid`."""
+        self.on_token(kid, token)
+
     async def idp(self, *command: str) -> bool:
         """Run `idp`; whether it succeeded. What it says to operators is told if not."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "idp", *command),
             *("--config", str(self.settings.directory / SETTINGS_FILE), "--json"),
+            cwd=ROOT,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await process.communicate()
         if process.returncode != 0:
-            self.tally.error(f"idp {' '.join(command)}: {said.decode().strip()}")
+            self.tally.error(f"idp {' '.join(command)}: {said.decode().strip().splitlines()[-1]}")
         return process.returncode == 0
 
     async def tokens_of_the_bot(self, phone: str) -> BotTokens:

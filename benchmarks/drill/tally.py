@@ -37,8 +37,10 @@ class Tally:
         phase = Phase(name)
         self.phases.append(phase)
         tell(f"{name} ...")
-        yield
-        phase.seconds = time.monotonic() - began
+        try:
+            yield
+        finally:
+            phase.seconds = time.monotonic() - began
         tell(f"{name}: {', '.join(f'{n} {what}' for what, n in sorted(phase.counts.items()))}")
 
     def add(self, what: str, number: int = 1) -> None:

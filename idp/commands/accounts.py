@@ -11,7 +11,7 @@ from storage.outcomes import Account
 from storage.records import LiveSession, Place, Selection
 from storage.store import Store
 
-_AT_ONCE = 100  # sessions that one call looks at, so that no request waits for it
+_AT_ONCE = 50  # sessions that one call looks at, so that no request waits for it
 _BETWEEN_REPORTS = 100_000
 
 

@@ -66,11 +66,11 @@ def outlook(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:
     if row.alg not in algorithms and row.state in ("active", "next"):
         return "withdrawn: retire it" if row.state == "active" else "withdrawn"
     match row.state:
-        case "next" if row.activates_at is None:
-            return "activates by command"
-        case "next":
+        case "next" if row.activates_at is not None:
             verb = "ordered" if row.ordered else "activates"
             return f"{verb} {_relation(max(row.activates_at, now), now)}"
+        case "next":
+            return "activates by command"
         case "retiring" if row.retires_at is not None:
             return f"retires {_relation(max(row.retires_at, now), now)}"
         case "active" if row.activated_at is not None:
@@ -82,6 +82,7 @@ def outlook(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:
 def as_text(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:
     """Everything about one key, a line for each thing that a person may want to know."""
     waits, ended = row.state == "next", row.state in ("retired", "revoked")
+    signs = row.use == "sig" and not ended
     ordered = ", as ordered" if row.ordered else ""
     lines = [
         ("key", row.kid),
@@ -92,7 +93,7 @@ def as_text(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:
         ("activated", _when(row.activated_at, now)),
         ("retires", _when(row.retires_at, now) if row.state == "retiring" else "-"),
         (row.state, _when(row.ended_at, now)),
-        ("its tokens", f"are good for {span(row.token_lifetime)}" if row.use == "sig" else "-"),
+        ("its tokens", f"are good for {span(row.token_lifetime)}" if signs else "-"),
         ("private part", _private_part(row)),
         ("public part", json.dumps(row.public_jwk)),
     ]
@@ -103,7 +104,7 @@ def tell(row: SigningKeyRow, now: int, *, as_json: bool) -> None:
     """Print what has become of a key."""
     when = "when `idp keys rotate` says so"
     if row.state == "next" and row.activates_at is not None:
-        when = f"from {_when(row.activates_at, now)}"
+        when = f"at {_when(row.activates_at, now)}"
     texts: dict[KeyState, str] = {
         "next": f"is the next key for {row.alg}; it begins {when}",
         "active": f"is the active key for {row.alg} now",

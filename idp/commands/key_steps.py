@@ -30,6 +30,8 @@ async def put_next(life_cycle: LifeCycle, successor: SigningKeyRow, reason: str)
     outcome = await life_cycle.replace(successor, by=by(reason), now=now())
     match outcome:
         case o.Changed():
+            # When it begins depends on since when the active key signs.
+            await life_cycle.complete(now())
             return await row_of(life_cycle.store, successor.kid)
         case o.WrongState():
             raise CommandError(_known(await row_of(life_cycle.store, successor.kid)))
@@ -97,8 +99,8 @@ def refuse_retirement(row: SigningKeyRow, outcome: o.KeyChange) -> NoReturn:
 
 def _known(row: SigningKeyRow) -> str:
     if row.state in ("retired", "revoked"):
-        return f"{row.kid} was a key for {row.alg} before and is {row.state}: it never comes back"
-    return f"{row.kid} is a key for {row.alg} already, and {row.state}: it can be nothing else"
+        return f"{row.kid} was a key for {row.alg} and is {row.state}: it can never come back"
+    return f"{row.kid} is the {row.state} key for {row.alg} already, and can be nothing else"
 
 
 def _one_of(names: tuple[str, ...]) -> str:

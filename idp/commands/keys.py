@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from conf.settings import Settings
-from idp.commands import key_material, key_reports
+from idp.commands import key_material, key_reports, key_sealing
 from idp.commands.key_steps import (
     by,
     in_use,
@@ -44,6 +44,7 @@ app = group(
 )
 
 app.add_typer(key_material.app)
+app.add_typer(key_sealing.app)
 
 Alg = Annotated[str, typer.Argument(help="The algorithm, such as ES256.")]
 Kid = Annotated[str, typer.Argument(help="The key's id, as `idp keys list` shows it.")]
@@ -95,9 +96,9 @@ def generate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Make another next key, instead of the one that waits.
+    """Make another next key.
 
-    It is published at once, and signs when `idp keys list` says so, or after `idp keys rotate`.
+    It takes the place of the one that waits. It is published at once, and signs when `idp keys list` says so, or after `idp keys rotate`.
     """
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
@@ -246,9 +247,7 @@ def _revoke(settings: Settings, kid: str, reason: str) -> SigningKeyRow:
 
     async def change_alone(store: Store) -> SigningKeyRow:
         await row_of(store, kid)
-        await store.signing_key_revoke(
-            kid, successor=None, policy=policy, by=by(reason), now=now()
-        )
+        await store.signing_key_revoke(kid, successor=None, policy=policy, by=by(reason), now=now())
         return await row_of(store, kid)
 
     try:

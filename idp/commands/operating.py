@@ -13,6 +13,7 @@ import typer
 
 from conf import settings as configuration
 from conf.settings import Settings
+from keys import sealed_keys
 from keys.life_cycle import LifeCycle
 from keys.sealing import load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
@@ -48,10 +49,16 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def with_keys(settings: Settings, work: Callable[[LifeCycle], Awaitable[T]]) -> T:
-    """Do the same with the keys in that store. Raises SealError too."""
+    """Do the same with the keys in that store.
+
+    Raises SealError too, before `work` can seal anything that the servers could not open.
+    """
     sealer = load_sealer(settings.key_encryption_keys)
 
     async def opened(store: Store) -> T:
+        for row in await store.signing_keys():
+            if row.state != "revoked":
+                sealed_keys.open_public(row, sealer)
         with contextlib.closing(LifeCycle.of(settings, store, sealer)) as life_cycle:
             return await work(life_cycle)
 

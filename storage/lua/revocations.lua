@@ -29,12 +29,13 @@ local function any_covers(row, target, target_id)
 end
 
 function M.ended_session(session)
-    return session.epoch < M.epoch()
-        and (any_covers(session, 'everybody', '') or any_covers(session, 'customer', session.sub))
+    return any_covers(session, 'everybody', '') or any_covers(session, 'customer', session.sub)
 end
 
 function M.ended_grant(grant)
-    return M.ended_session(grant) or grant.epoch < M.epoch() and any_covers(grant, 'client', grant.client_id)
+    return any_covers(grant, 'everybody', '')
+        or any_covers(grant, 'customer', grant.sub)
+        or any_covers(grant, 'client', grant.client_id)
 end
 
 local function within(inner, outer)

@@ -1,19 +1,21 @@
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import App, Arrive
-from tests.browser.customer import DESKTOP, LOCALES, PHONE, Customer, said
+from tests.browser.customer import DESKTOP, LOCALES, PHONE, SMALL_PHONE, Customer, said
 from tests.browser.test_accessibility import is_readable
 from tests.browser.test_journey import looks_right
 from tests.http.provider import new_phone
 
 NAMES = {"ru": "Булочная", "en": "Bakery"}
-SIZES = [pytest.param(PHONE, id="phone"), pytest.param(DESKTOP, id="desktop")]
+SIZES = [
+    pytest.param(SMALL_PHONE, id="small-phone"),
+    pytest.param(PHONE, id="phone"),
+    pytest.param(DESKTOP, id="desktop"),
+]
 
 
 def is_blocked(customer: Customer) -> None:
@@ -26,13 +28,6 @@ def is_blocked(customer: Customer) -> None:
 def proves_the_phone(customer: Customer) -> None:
     customer.gives_phone()
     customer.types_code(customer.code())
-
-
-def picture(customer: Customer, name: str) -> None:
-    """Keep a picture where somebody wants to look at it."""
-    directory = os.environ.get("IDP_PICTURES")
-    if directory:
-        customer.page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -53,7 +48,6 @@ def test_a_blocked_customer_reads_so_and_goes_back_to_the_app(
     expect(customer.page).to_have_title(f"{customer.says('blocked.title')} · {NAMES[locale]}")
     looks_right(customer)
     is_readable(customer.page)
-    picture(customer, f"blocked-{locale}-{size['width']}")
     customer.page.reload()
     customer.sees("blocked.title")
     customer.page.get_by_role(

@@ -326,6 +326,24 @@ async def test_a_wrong_key_encryption_key_is_named(fresh_store: Store) -> None:
         await open_ring(fresh_store, Sealer({"others": bytes(32)}))
 
 
+async def test_a_lost_key_encryption_key_is_the_end_of_the_old_keys_and_not_of_the_server(
+    fresh_store: Store,
+) -> None:
+    before = await open_ring(fresh_store)
+    token = await before.sign(CLAIMS, alg="ES256", typ="JWT")
+    new = Sealer({"new": secrets.token_bytes(32)})
+
+    await fresh_store.keys_abandon(by=OPERATOR, now=NOW)
+    ring = await open_ring(fresh_store, new)
+
+    assert not {*Everything.of(before).kids} & {*Everything.of(ring).kids}
+    assert not {*Everything.of(before).secrets} & {*Everything.of(ring).secrets}
+    with pytest.raises(InvalidToken, match="kid is unknown"):
+        ring.verify_past(token, typ="JWT", algs=("ES256",))
+    with pytest.raises(SealError):
+        await before.reload(NOW)
+
+
 @pytest.mark.parametrize("state", ["active", "next", "retiring", "retired"])
 async def test_a_key_that_was_written_without_the_key_encryption_key_is_never_used(
     fresh_store: Store, fresh_tarantool: PrivateTarantool, state: KeyState

@@ -193,6 +193,40 @@ async def test_an_unsafe_activation_can_be_forced_and_says_so_in_the_audit_trail
     assert await turn(fresh_store, waiting.kid, NOW) == o.Changed()
 
 
+async def test_nothing_is_forced_without_a_reason(fresh_store: Store) -> None:
+    _, waiting = await begin(fresh_store)
+
+    refused = await fresh_store.signing_key_schedule(
+        waiting.kid,
+        activates_at=NOW,
+        ordered=True,
+        force=True,
+        policy=POLICY,
+        by=By("anna@bastion"),
+        now=NOW,
+    )
+
+    assert refused == o.TooSoon(READY)
+
+
+async def test_abandoning_revokes_every_key_and_is_one_event(fresh_store: Store) -> None:
+    active, waiting = await begin(fresh_store)
+    await turn(fresh_store, waiting.kid, NOW + PERIOD)
+
+    async def abandon() -> int:
+        return await fresh_store.keys_abandon(by=OPERATOR, now=NOW + PERIOD)
+
+    assert await abandon() == 3
+    assert await abandon() == 0
+    rows = await fresh_store.signing_keys()
+    assert {active.kid, waiting.kid} < {row.kid for row in rows}
+    assert {(row.state, row.sealed_private, row.sealed_public) for row in rows} == {
+        ("revoked", None, None)
+    }
+    event = (await fresh_store.audit_read())[-1]
+    assert (event.event, event.by, event.reason) == ("keys_abandoned", "anna@bastion", "drill")
+
+
 async def test_only_a_next_key_is_scheduled(fresh_store: Store) -> None:
     active, _ = await begin(fresh_store)
 

@@ -1,4 +1,5 @@
 -- Signing keys and our own encryption keys. Steps that end a next key bring its `successor`; each may be repeated.
+local audit_trail = require('audit_trail')
 local signing_keys = require('signing_keys')
 
 local M = {}
@@ -40,7 +41,12 @@ function M.signing_key_replace(args)
     return { type = 'changed' }
 end
 
--- When the next key begins to sign. `force` is for an emergency, and needs a reason.
+-- What is unsafe is done only for a reason.
+local function forced(args)
+    return args.force and args.reason ~= nil
+end
+
+-- When the next key begins to sign.
 function M.signing_key_schedule(args)
     local key = signing_keys.get(args.kid)
     if key == nil then
@@ -50,7 +56,7 @@ function M.signing_key_schedule(args)
         return { type = 'wrong_state', state = key.state }
     end
     local earliest = signing_keys.earliest(key, args)
-    if args.activates_at ~= nil and args.activates_at < earliest and not args.force then
+    if args.activates_at ~= nil and args.activates_at < earliest and not forced(args) then
         return { type = 'too_soon', earliest = earliest }
     end
     if key.activates_at ~= args.activates_at or key.ordered ~= args.ordered then
@@ -94,7 +100,7 @@ function M.signing_key_retire(args)
         return { type = 'unknown' }
     end
     if key.state == 'retiring' then
-        if args.now < key.retires_at and not args.force then
+        if args.now < key.retires_at and not forced(args) then
             return { type = 'too_soon', earliest = key.retires_at }
         end
         signing_keys.retire(key, args)
@@ -149,6 +155,26 @@ function M.signing_keys_tend(args)
         end
     end
     return changed
+end
+
+-- The key-encryption key is lost, and with it all that it sealed: every key is revoked, every secret removed.
+function M.keys_abandon(args)
+    local abandoned = 0
+    for _, key in box.space.signing_key:pairs() do
+        if key.state ~= 'revoked' then
+            signing_keys.revoke(key, args)
+            abandoned = abandoned + 1
+        end
+    end
+    for _, secret in box.space.server_secret:pairs() do
+        box.space.server_secret:delete({ secret.name, secret.version })
+        abandoned = abandoned + 1
+    end
+    if abandoned > 0 then
+        signing_keys.bump()
+        audit_trail.record('keys_abandoned', args.now, { by = args.by, reason = args.reason })
+    end
+    return abandoned
 end
 
 -- The hardware security module has destroyed what it held of a key that has left.
