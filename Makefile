@@ -9,10 +9,10 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench bench-keys drill-keys lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  Arguments are passed on: make test ARGS="-k refresh -x"'
 
 run: ## install what is missing, then start the server for development on this machine
@@ -39,6 +39,14 @@ format: ## put the code into its form and repair what ruff can repair
 bench: ## measure this machine with the programs in benchmarks/
 	@scripts/install.sh run
 	@$(BIN)/python3 -m benchmarks $(ARGS)
+
+bench-keys: ## measure what signing, verifying, encrypting and sealing cost
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.keys $(ARGS)
+
+drill-keys: ## rotate and revoke signing keys under load; ARGS=--unsafe shows that it can fail
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.drill $(ARGS)
 
 lock: ## pin what pyproject.toml asks for, with hashes; ARGS=--upgrade takes the newest of everything
 	@scripts/install.sh run

@@ -28,8 +28,8 @@ from benchmarks.users import Client, claims_of
 from conf.settings import Settings
 from storage.store import Store
 
-# Longer than twice the propagation, so that publishing ahead is what a rotation waits for.
-_MAX_AGE = 12
+# With the propagation more than twice the propagation: a rotation waits for the JWK Sets to age.
+_MAX_AGE = 10
 _TOML = f"""
 [keys]
 algorithms = ["ES256", "RS256"]

@@ -1,7 +1,7 @@
 """The load: customers of relying parties who sign in, refresh and ask userinfo without a pause."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx2
@@ -17,7 +17,7 @@ from conf.settings import Settings
 from keys.hashing import b64url_decode
 from storage.store import Store
 
-_REFRESHES = 4  # after each sign-in
+_REFRESHES = 8  # after each sign-in
 _OK, _UNAUTHORIZED = 200, 401
 _PAUSE_AFTER_AN_ERROR = 0.5
 
@@ -26,7 +26,7 @@ OnToken = Callable[[str, Token], None]
 
 @dataclass(slots=True)
 class Customer:
-    """One customer of one relying party; `bot` has signed them in, or signs them in each time."""
+    """One customer of one relying party, who signs in by `bot` and goes on to `client`."""
 
     settings: Settings
     store: Store
@@ -42,10 +42,9 @@ class Customer:
     async def run(self, begin_after: float) -> None:
         """Go on until cancelled."""
         await asyncio.sleep(begin_after)
-        sign_in = self._by_phone if self.client == self.bot else await self._signed_in()
         while True:
             try:
-                token, nonce = await sign_in()
+                token, nonce = await self._sign_in()
                 await self._use(token, nonce)
                 for _ in range(_REFRESHES):
                     token = await self.party.refresh(token)
@@ -56,24 +55,19 @@ class Customer:
                 self.tally.error(f"{self.client.client_id}: {error!r}")
                 await asyncio.sleep(_PAUSE_AFTER_AN_ERROR)
 
-    async def _signed_in(self) -> Callable[[], Awaitable[tuple[Token, str | None]]]:
-        connection = await Connection.open(self.settings.listen.port)
-        form = await phone_grant(connection, self.settings.listen.port, self.bot, self.phone)
-        _, body = await connection.ask(self.bot.post(self.settings.listen.port, "/token", form))
+    async def _sign_in(self) -> tuple[Token, str | None]:
+        # A session of its own each time: under one session the oldest of many grants are ended.
+        port = self.settings.listen.port
+        connection = await Connection.open(port)
+        form = await phone_grant(connection, port, self.bot, self.phone)
+        if self.client == self.bot:
+            connection.close()
+            return await self.party.grant(form), None
+        _, body = await connection.ask(self.bot.post(port, "/token", form))
         connection.close()
         sub, sid = claims_of(msgspec.json.decode(body)["id_token"])
-
-        async def by_code() -> tuple[Token, str | None]:
-            made, nonce = await code(self.settings, self.store, self.client, sub=sub, sid=sid)
-            return await self.party.exchange(made), nonce
-
-        return by_code
-
-    async def _by_phone(self) -> tuple[Token, str | None]:
-        connection = await Connection.open(self.settings.listen.port)
-        form = await phone_grant(connection, self.settings.listen.port, self.bot, self.phone)
-        connection.close()
-        return await self.party.grant(form), None
+        made, nonce = await code(self.settings, self.store, self.client, sub=sub, sid=sid)
+        return await self.party.exchange(made), nonce
 
     async def _use(self, token: Token, nonce: str | None) -> None:
         self.tally.add("tokens", 2)

@@ -121,15 +121,17 @@ async def _expect_hint(scene: Scene, when: str, id_token: str, *, good: bool) ->
 
 
 def _outcome(scene: Scene, turn: Turn, presenters: Sequence[Presenter]) -> Outcome:
-    answers = [(at - turn.after, good) for it in presenters for at, good in it.answers]
+    answers = [(round(at - turn.after, 3), good) for it in presenters for at, good in it.answers]
     accepted = [at for at, good in answers if good]
     if not any(at < 0 for at in accepted):
         scene.tally.error("no token of the key was good before it was revoked")
     late = [good for at, good in answers if at >= PROMISED]
+    if not late:
+        scene.tally.error(f"nothing was presented later than after {PROMISED:.0f} s")
     return Outcome(
         first_refused_s=min((at for at, good in answers if not good), default=None),
         last_accepted_s=max(accepted, default=None),
         accepted_late=sum(late),
         asked_late=len(late),
-        propagation_s=propagation(turn, scene.workers),
+        propagation_s=round(propagation(turn, scene.workers), 3),
     )

@@ -11,7 +11,7 @@ import typer
 from conf.model import ENCRYPTION_ALGORITHMS
 from conf.settings import Settings
 from idp.commands import key_reports
-from idp.commands.key_steps import must_be_in_use, put_next, row_of
+from idp.commands.key_steps import ANY_KID, must_be_in_use, put_next, row_of
 from idp.commands.operating import now, settings_of, with_keys
 from idp.commands.terminal import (
     CommandError,
@@ -69,10 +69,11 @@ def import_key(
 
 
 @app.command(
+    context_settings=ANY_KID,
     epilog=examples(
         "idp keys export --public --config production.toml > jwks.json",
         "idp keys export KID --public --pem --config production.toml",
-    )
+    ),
 )
 def export(
     kid: Annotated[str | None, typer.Argument(help="One key; without it, the JWK Set.")] = None,

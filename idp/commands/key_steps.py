@@ -1,6 +1,6 @@
 """What the commands about keys have in common."""
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 
@@ -13,6 +13,10 @@ from keys.life_cycle import LifeCycle
 from storage import outcomes as o
 from storage.key_store import KeyStore
 from storage.records import By, SigningKeyRow
+
+
+ANY_KID: Final = {"ignore_unknown_options": True}
+"""For commands that take a key's id, which may begin with a hyphen and is no option then."""
 
 
 def by(reason: str) -> By:

@@ -8,6 +8,7 @@ import typer
 from conf.settings import Settings
 from idp.commands import key_material, key_reports, key_sealing
 from idp.commands.key_steps import (
+    ANY_KID,
     by,
     in_use,
     must_be_in_use,
@@ -68,7 +69,9 @@ def list_keys(*, config: Config = None, directory: Directory = None, as_json: Js
     show([key_reports.described(row) for row in rows], text, as_json=as_json)
 
 
-@app.command("show", epilog=examples("idp keys show KID --config production.toml"))
+@app.command(
+    "show", context_settings=ANY_KID, epilog=examples("idp keys show KID --config production.toml")
+)
 def show_key(
     kid: Kid, *, config: Config = None, directory: Directory = None, as_json: Json = False
 ) -> None:
@@ -144,10 +147,11 @@ def rotate(
 
 
 @app.command(
+    context_settings=ANY_KID,
     epilog=examples(
         "idp keys activate KID --config production.toml",
         "idp keys activate KID --at 2027-01-01T03:00:00Z --config production.toml",
-    )
+    ),
 )
 def activate(
     kid: Kid,
@@ -175,10 +179,11 @@ def activate(
 
 
 @app.command(
+    context_settings=ANY_KID,
     epilog=examples(
         "idp keys retire KID --config production.toml",
         'idp keys retire KID --force --reason "no token of it is left" --config production.toml',
-    )
+    ),
 )
 def retire(
     kid: Kid,
@@ -208,10 +213,11 @@ def retire(
 
 
 @app.command(
+    context_settings=ANY_KID,
     epilog=examples(
         'idp keys revoke KID --reason "found in a log" --config production.toml',
         'idp keys revoke KID --reason "found in a log" --yes --json --config production.toml',
-    )
+    ),
 )
 def revoke(
     kid: Kid,

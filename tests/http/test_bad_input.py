@@ -49,6 +49,7 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/interaction/{interaction_id}/resend", "POST"): (403, ""),
     ("/interaction/{interaction_id}/profile", "GET"): (400, ""),
     ("/interaction/{interaction_id}/profile", "POST"): (403, ""),
+    ("/interaction/{interaction_id}/blocked", "GET"): (400, ""),
     ("/interaction/{interaction_id}/cancel", "POST"): (403, ""),
     ("/channels/{channel_id}/logo.svg", "GET"): (404, ""),
     ("/livez", "GET"): (200, ""),

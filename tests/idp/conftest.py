@@ -1,9 +1,11 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from idp import cli
+from tests.idp.installation import Installation
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -20,3 +22,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(exited.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def here(directory: Path, run: Run) -> Iterator[Installation]:
+    """An installation with the keys of its first start."""
+    installation = Installation(directory, run)
+    installation.start()
+    yield installation
+    installation.tarantool.stop()

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from conf.settings import load
 from idp.commands.operating import now
@@ -13,7 +13,10 @@ from keys.life_cycle import LifeCycle
 from keys.sealing import create_key_encryption_key, load_sealer
 from storage.child import PrivateTarantool
 from storage.store import Store
-from tests.idp.conftest import Run
+from tests.storage.builders import Owner
+
+if TYPE_CHECKING:
+    from tests.idp.conftest import Run
 
 T = TypeVar("T")
 ISSUER = "https://id.example.com"
@@ -22,7 +25,9 @@ ISSUER = "https://id.example.com"
 class Installation:
     """What `idp keys` and `idp secrets` work on."""
 
-    def __init__(self, directory: Path, run: Run, *, algorithms: str = '"ES256", "RS256"') -> None:
+    def __init__(
+        self, directory: Path, run: "Run", *, algorithms: str = '"ES256", "RS256"'
+    ) -> None:
         self.directory = directory
         self.config = directory / "idp.toml"
         self._run = run
@@ -70,6 +75,16 @@ class Installation:
                 await store.close()
 
         return asyncio.run(opened())
+
+    def lua(self, code: str, *arguments: object) -> None:
+        """Change the store as its owner, past all procedures."""
+
+        async def connected() -> None:
+            owner = await Owner.connect(self.tarantool.directory)
+            await owner.eval(f"{code} return true", *arguments)
+            await owner.close()
+
+        asyncio.run(connected())
 
     def run(self, group: str, command: str, *arguments: object) -> tuple[int, str, str]:
         """The exit code of a command, what it printed and what it lamented."""

@@ -3,130 +3,20 @@
 import getpass
 import json
 import re
-import shlex
 import socket
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import msgspec
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from idp import cli
-from idp.commands import key_reports
-from idp.commands import keys as keys_commands
-from idp.commands import secrets as secrets_commands
-from keys.life_cycle import LifeCycle
-from storage.records import KeyState, SigningKeyRow
-from tests.idp.conftest import Run
 from tests.idp.installation import Installation
 
 DAY = 86_400
-NOW = 1_800_000_000
 ACTOR = f"{getpass.getuser()}@{socket.gethostname()}"
-STARTED = "2027-01-15T08:00:00Z"
-
-
-@pytest.fixture
-def here(directory: Path, run: Run) -> Iterator[Installation]:
-    installation = Installation(directory, run)
-    installation.start()
-    yield installation
-    installation.tarantool.stop()
-
-
-def some_key(state: KeyState = "next", **changes: object) -> SigningKeyRow:
-    row = SigningKeyRow(
-        kid="k" * 43,
-        alg="ECDH-ES",
-        use="enc",
-        public_jwk={"kty": "EC"},
-        created_at=NOW,
-        token_lifetime=600,
-        state=state,
-        sealed_public=f"{'k' * 32}.sealed",
-    )
-    return msgspec.structs.replace(row, **changes)
-
-
-def commands_of(group: typer.Typer) -> set[str]:
-    found = {it.name or it.callback.__name__ for it in group.registered_commands if it.callback}
-    return found.union(*(commands_of(it.typer_instance) for it in group.registered_groups if it.typer_instance))
-
-
-# Looking
-
-
-def test_a_first_look_says_who_makes_the_keys(directory: Path, run: Run) -> None:
-    nobody = Installation(directory, run)
-    code, out, _ = nobody.keys("list")
-    assert (code, out) == (0, "there are no keys yet: a server makes them when it starts\n")
-    assert nobody.keys("list", "--json")[1] == "[]\n"
-    for command in ("rotate", "generate"):
-        assert nobody.keys(command, "ES256")[2].endswith("a server makes them when it starts\n")
-
-
-def test_every_algorithm_has_a_key_that_signs_and_one_that_waits(here: Installation) -> None:
-    lines = here.done("list").splitlines()
-    assert lines[0].split()[:2] == ["ALG", "STATE"]
-    assert [line.split()[:2] for line in lines[1:]] == [
-        [alg, state] for alg in ("ECDH-ES", "ES256", "RS256") for state in ("active", "next")
-    ]
-    (waiting,) = (line for line in lines if here.kid("next") in line)
-    assert re.search(r"activates in \d+ d", waiting)
-    assert " a " in waiting
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        some_key(activates_at=NOW + 29 * DAY + 23 * 3600),
-        some_key(activates_at=NOW + 59 * 60 + 59, ordered=True),
-        some_key(activates_at=NOW + 59 * 60 + 59),
-        some_key("retiring", retires_at=NOW + 59 * 60 + 59),
-        some_key("active", alg="EdDSA", activated_at=NOW - 400 * DAY + 3600),
-        some_key("active", alg="ES384", activated_at=NOW),
-        some_key("revoked", ended_at=NOW - 59 * 60 - 59),
-    ],
-    ids=lambda row: key_reports.outlook(row, ("ECDH-ES", "EdDSA"), NOW),
-)
-def test_a_table_fits_into_120_columns_and_never_shortens_an_id(row: SigningKeyRow) -> None:
-    retiring = some_key("retiring", retires_at=NOW)
-    text = key_reports.as_table([row, retiring], ("ECDH-ES", "EdDSA"), NOW)
-    assert all(len(line) <= 120 and (row.kid in line) == (n > 0) for n, line in enumerate(text.splitlines()))
-
-
-def test_all_about_a_key_is_shown(here: Installation) -> None:
-    kid = here.kid("active")
-    fields = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in here.done("show", kid).splitlines())
-    assert fields["key"] == kid
-    assert fields["algorithm"] == "ES256, to sign with"
-    assert re.fullmatch(r"active, for .*", fields["state"])
-    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ, (now|\d+ s ago)", fields["activated"])
-    assert fields["private part"] == "sealed with the key-encryption key a"
-    assert fields["its tokens"] == "are good for 10 min"
-    assert json.loads(fields["public part"])["kid"] == kid
-    assert "activates" not in fields
-
-
-def test_a_private_part_is_never_shown(here: Installation) -> None:
-    async def sealed(life_cycle: LifeCycle) -> list[str]:
-        rows = await life_cycle.store.signing_keys()
-        return [row.sealed_private for row in rows if row.sealed_private]
-
-    said = here.done("list", "--json") + here.done("show", here.kid("active")) + here.done("list")
-    assert '"d"' not in said
-    assert not any(it in said for it in here.do(sealed))
 
 
 @pytest.mark.parametrize("command", ["show", "activate", "retire"])
 def test_a_key_that_is_not_there_is_told(here: Installation, command: str) -> None:
     assert here.refused(command, "nobody") == "there is no key nobody: see `idp keys list`"
-
-
-# Changing
 
 
 def test_a_new_next_key_takes_the_place_of_the_one_that_waits(here: Installation) -> None:
@@ -141,11 +31,11 @@ def test_a_new_next_key_takes_the_place_of_the_one_that_waits(here: Installation
 def test_a_key_that_comes_late_begins_when_the_active_one_has_had_its_time(
     here: Installation,
 ) -> None:
-    # As if it had signed for 20 of its 30 days.
-    here.tarantool_eval = None
+    since = int(time.time()) - 20 * DAY
+    change = "local kid, at = ... box.space.signing_key:update(kid, {{ '=', 'activated_at', at }})"
+    here.lua(change, here.kid("active"), since)
     row = json.loads(here.done("generate", "ES256", "--json"))
-    active = here.row(here.kid("active"))
-    assert abs(row["activates_at"] - active["activated_at"] - 30 * DAY) <= 2 * DAY
+    assert 28 * DAY < row["activates_at"] - since < 32 * DAY
 
 
 @pytest.mark.parametrize("alg", ["HS256", "ES384", "none"])
@@ -170,16 +60,20 @@ def test_a_rotation_is_planned_for_when_it_is_safe(here: Installation) -> None:
     assert row["kid"] == waiting["kid"]
     assert (row["state"], row["ordered"]) == ("next", True)
     assert row["activates_at"] == waiting["published_at"] + 300
-    assert re.search(r"next +ordered in 4 min \d+ s +" + row["kid"], here.done("list"))
+    assert re.search(r"next +ordered in [^k]*min.* " + row["kid"], here.done("list"))
     assert "\nactivates     20" in here.done("show", row["kid"])
 
 
 def test_a_rotation_may_be_ordered_for_a_time(here: Installation) -> None:
     kid = here.kid("next")
     told = here.done("rotate", "ES256", "--at", "2099-01-01T03:00:00Z")
-    assert told.startswith(f"{kid} is the next key for ES256; it begins at 2099-01-01T03:00:00Z, in")
+    assert told.startswith(
+        f"{kid} is the next key for ES256; it begins at 2099-01-01T03:00:00Z, in"
+    )
     told = here.done("activate", kid, "--at", "2098-01-01T03:00:00Z")
-    assert told.startswith(f"{kid} is the next key for ES256; it begins at 2098-01-01T03:00:00Z, in")
+    assert told.startswith(
+        f"{kid} is the next key for ES256; it begins at 2098-01-01T03:00:00Z, in"
+    )
 
 
 @pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "now"])
@@ -200,7 +94,7 @@ def test_a_forced_rotation_is_done_at_once(here: Installation) -> None:
     left = here.row(active)
     assert left["state"] == "retiring"
     assert "destroyed" in here.done("show", active)
-    assert re.search(r"retiring +retires in 10 min +\d* ?s? *" + active, here.done("list"))
+    assert re.search(r"retiring +retires in 10 min.* " + active, here.done("list"))
     assert here.kid("next") not in (active, waiting)
 
 
@@ -356,24 +250,3 @@ def test_every_change_says_who_made_it_and_why(here: Installation) -> None:
     ]
     (revoked,) = here.audit("signing_key_revoked")
     assert revoked["detail"] == {"kid": active, "alg": "ES256", "was": "retired"}
-
-
-# Help
-
-
-@pytest.mark.parametrize(
-    ("group", "app"), [("keys", keys_commands.app), ("secrets", secrets_commands.app)]
-)
-def test_every_example_in_the_help_is_a_command(group: str, app: typer.Typer) -> None:
-    root = typer.main.get_command(cli.app)
-    context = root.make_context("idp", [group])
-    known = root.get_command(context, group)
-    for name in ["", *known.list_commands(context)]:
-        said = CliRunner().invoke(cli.app, [group, *name.split(), "--help"]).output
-        examples = said.partition("Examples:\n")[2].strip().splitlines()
-        assert examples
-        for example in examples:
-            words = shlex.split(re.sub(r" [<>] \S+$", "", example.strip()))
-            assert words[:2] == ["idp", group]
-            command = known.get_command(context, words[2])
-            command.make_context(words[2], words[3:], parent=context)

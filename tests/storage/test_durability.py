@@ -14,6 +14,7 @@ from storage import audit_trail
 from storage import outcomes as o
 from storage.child import PrivateTarantool
 from storage.errors import StoreError, Unavailable, Uncertain
+from storage.records import By
 from storage.store import Store
 from tests.storage.builders import (
     CLIENT,
@@ -35,6 +36,7 @@ from tests.storage.builders import (
     open_grant,
 )
 
+BY = By("alice@ops", "a test")
 Step = Callable[[Store], Awaitable[Any]]
 
 # A write beyond the limit of a file's size then fails instead of ending the process.
@@ -193,6 +195,23 @@ async def session_ended(store: Store) -> Step:
     return lambda at: at.session_end(session.sid, client_id=None, now=NOW)
 
 
+async def customer_blocked(store: Store) -> Step:
+    sub, revocation_id = (await open_grant(store)).sub, new("revocation")
+    return lambda at: at.customer_block(sub, revocation_id=revocation_id, by=BY, now=NOW)
+
+
+async def customer_unblocked(store: Store) -> Step:
+    sub = (await open_grant(store)).sub
+    await store.customer_block(sub, revocation_id=new("revocation"), by=BY, now=NOW)
+    return lambda at: at.customer_unblock(sub, by=BY, now=NOW)
+
+
+async def everybody_revoked(store: Store) -> Step:
+    await open_grant(store)
+    revocation_id = new("revocation")
+    return lambda at: at.sessions_revoke("everybody", revocation_id=revocation_id, by=BY, now=NOW)
+
+
 WRITES = [
     code_redeemed,
     code_issued,
@@ -203,6 +222,9 @@ WRITES = [
     registered,
     access_token_revoked,
     session_ended,
+    customer_blocked,
+    customer_unblocked,
+    everybody_revoked,
 ]
 
 
