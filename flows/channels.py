@@ -86,24 +86,25 @@ class _Hashes:
         self._hasher = PasswordHasher()
         self._generated = generated
         self._known = {
-            row.client_id: msgspec.json.decode(row.document, type=ClientDocument).secret
+            row.client_id: msgspec.json.decode(row.document, type=ClientDocument).secrets
             for row in known
         }
 
-    async def of(self, client: ClientEntry) -> ClientSecret | None:
-        """The hash to keep for a client, if it has a secret."""
+    async def of(self, client: ClientEntry) -> tuple[ClientSecret, ...]:
+        """The hashes to keep for a client, if it has a secret."""
         if client.secret_argon2id is not None:
-            return ClientSecret(argon2id=client.secret_argon2id)
+            return (ClientSecret(argon2id=client.secret_argon2id),)
         if client.secret is None:
-            return None
+            return ()
         if self._generated:
-            return ClientSecret(sha256=sha256(client.secret))
+            return (ClientSecret(sha256=sha256(client.secret)),)
         # A fresh argon2id hash has a fresh salt: applying twice would look like a change.
-        before = self._known.get(client.client_id)
-        encoded = before.argon2id if before is not None else None
-        if encoded is not None and await self._hasher.verify(encoded, client.secret):
-            return before
-        return ClientSecret(argon2id=await self._hasher.hash(client.secret))
+        for known in self._known.get(client.client_id, ()):
+            if known.argon2id is not None and await self._hasher.verify(
+                known.argon2id, client.secret
+            ):
+                return (known,)
+        return (ClientSecret(argon2id=await self._hasher.hash(client.secret)),)
 
 
 def _channel(entry: ChannelEntry) -> Channel:

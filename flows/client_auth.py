@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from flows.clients import Client, ClientSecret
+from flows.clients import Client
 from flows.errors import InvalidClient, InvalidRequest
 from flows.parameters import Parameters
 from flows.provider import Provider
@@ -37,17 +37,23 @@ async def authenticate(
         raise InvalidClient(
             "the client is registered for another authentication method", challenge=by_header
         )
-    if not client.public and not await _verified(provider, client.secret, credentials.secret):
+    if not client.public and not await _verified(provider, client, credentials.secret):
         raise InvalidClient(detail="wrong secret", challenge=by_header)
     return client
 
 
-async def _verified(provider: Provider, known: ClientSecret | None, presented: str) -> bool:
-    if known is None:
-        return False
-    if known.sha256 is not None:
-        return hmac.compare_digest(known.sha256, sha256(presented))
-    return known.argon2id is not None and await provider.passwords.verify(known.argon2id, presented)
+async def _verified(provider: Provider, client: Client, presented: str) -> bool:
+    for known in client.secrets:
+        if known.expires_at is not None and known.expires_at <= provider.clock():
+            continue
+        if known.sha256 is not None:
+            if hmac.compare_digest(known.sha256, sha256(presented)):
+                return True
+        elif known.argon2id is not None and await provider.passwords.verify(
+            known.argon2id, presented
+        ):
+            return True
+    return False
 
 
 def _presented(authorization: str | None, parameters: Parameters) -> _Credentials:

@@ -34,13 +34,36 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
     sha256: bytes | None = None
     argon2id: str | None = None
+    expires_at: int | None = None  # Unix seconds; a secret that another one takes the place of
+
+
+class RegistrationPolicy(msgspec.Struct, frozen=True):
+    """What clients may be registered for: empty `redirect_hosts` allow any host."""
+
+    scopes: tuple[str, ...]
+    grant_types: tuple[str, ...]
+    redirect_hosts: tuple[str, ...] = ()
+
+
+class Partner(msgspec.Struct, frozen=True):
+    """What marks a client that a partner registered: its limits, which it keeps for ever.
+
+    `policy` is that of its initial access token (RFC 7591 3); nobody has vouched for a partner
+    that is not `verified`. `registration_token` is SHA-256 of the token of RFC 7592.
+    """
+
+    policy: RegistrationPolicy
+    registration_token: bytes
+    verified: bool = False
 
 
 class ClientDocument(msgspec.Struct, frozen=True):
     """A client as the store keeps it."""
 
     metadata: ClientMetadata
-    secret: ClientSecret | None = None
+    secrets: tuple[ClientSecret, ...] = ()  # the newest first; two while one replaces the other
+    partner: Partner | None = None
+    disabled: bool = False
 
 
 class Client(msgspec.Struct, frozen=True, dict=True):
@@ -48,8 +71,9 @@ class Client(msgspec.Struct, frozen=True, dict=True):
 
     client_id: str
     metadata: ClientMetadata
-    secret: ClientSecret | None
+    secrets: tuple[ClientSecret, ...]
     channel: Channel
+    partner: Partner | None = None
 
     @property
     def public(self) -> bool:
@@ -116,21 +140,26 @@ class ClientDirectory:
         client = self._clients.get(client_id)
         if client is not None:
             return client
+        asked_of = self._clients
         found = await self._store.client_read(client_id)
         if isinstance(found, Unknown):
             return None
         document = msgspec.json.decode(found.client.document, type=ClientDocument)
+        if document.disabled:
+            return None
         client = Client(
             client_id=client_id,
             metadata=document.metadata,
-            secret=document.secret,
+            secrets=document.secrets,
             channel=msgspec.json.decode(found.channel, type=Channel),
+            partner=document.partner,
         )
-        if len(self._clients) >= _KEPT:
-            self._clients.clear()
-        self._clients[client_id] = client
+        if len(asked_of) >= _KEPT:
+            asked_of.clear()
+        # Not into what `forget` has put in its place meanwhile: this may be what has changed.
+        asked_of[client_id] = client
         return client
 
     def forget(self) -> None:
         """Look everything up anew: something has changed."""
-        self._clients.clear()
+        self._clients = {}

@@ -43,7 +43,8 @@ _COUNTS = ("tokens", "verified", "failed", "revoked", "errors")
 def main() -> int:
     """Drill as the command line says; the exit code is 1 if anything was not as promised."""
     options = _options()
-    # As Ctrl-C does, so that nothing is left behind.
+    # As Ctrl-C does, so that nothing is left behind. A shell's background jobs ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     machine, tally = this_machine(), Tally()
     with (
