@@ -99,8 +99,8 @@ class KeySettings:
     """Signing keys: the algorithms that have some, and their rotation, in seconds.
 
     `rotation` is how long each algorithm's key signs before the next one does; 0 means until a
-    command says so. A key is published for at least `jwks_max_age` before it signs, which is how
-    long relying parties may keep the JWK Set; within `propagation` every process knows of a change.
+    command says so. Relying parties may keep the JWK Set for `jwks_max_age`; within `propagation`
+    every process knows of a change. A key is published for both together before it signs.
     """
 
     algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
@@ -151,7 +151,8 @@ class Settings:
     workers: int
     metrics: Address
     trusted_proxies: tuple[str, ...]  # who may set X-Forwarded-For: IP addresses and CIDR blocks
-    ca_file: Path | None  # trusted for outbound TLS, instead of the system's authorities
+    ca_file: Path | None  # trusted for outbound TLS, beside the system's authorities
+    outbound_private_hosts: tuple[str, ...]  # may have private addresses though clients name them
     key_encryption_keys: tuple[KeyEncryptionKey, ...]  # the first seals, all open
     store: StoreSettings
     keys: KeySettings

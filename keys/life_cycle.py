@@ -75,7 +75,7 @@ class LifeCycle:
     @property
     def policy(self) -> KeyPolicy:
         """What the store holds every change to."""
-        return KeyPolicy(self.settings.jwks_max_age, self.settings.propagation)
+        return policy_of(self.settings)
 
     async def complete(self, now: int) -> list[SigningKeyRow]:
         """Every key, after making those that are missing and planning with the present settings."""
@@ -230,7 +230,7 @@ class LifeCycle:
         planned = self._planned(row.kid, row.alg, active_since)
         if planned is None:
             return None
-        published_long_enough = row.created_at + self.settings.jwks_max_age
+        published_long_enough = row.created_at + self.policy.publish_ahead
         if row.activates_at is not None and planned >= row.activates_at:
             return max(planned, published_long_enough)
         target = max(planned, self.earliest(row, now))
@@ -253,6 +253,12 @@ class LifeCycle:
             await asyncio.to_thread(self.hsm.destroy, row.kid)
             await self.store.signing_key_forgotten(row.kid, now=now)
         return True
+
+
+def policy_of(settings: KeySettings) -> KeyPolicy:
+    """What the store holds every change of a key to, under these settings."""
+    # A worker may give out the JWK Set of before for as long as a change takes to reach it.
+    return KeyPolicy(settings.jwks_max_age + settings.propagation, settings.propagation)
 
 
 def is_due(row: SigningKeyRow, now: int) -> bool:

@@ -14,7 +14,6 @@ from storage import outcomes as o
 from storage.key_store import KeyStore
 from storage.records import By, SigningKeyRow
 
-
 ANY_KID: Final = {"ignore_unknown_options": True}
 """For commands that take a key's id, which may begin with a hyphen and is no option then."""
 

@@ -32,9 +32,9 @@ from idp.commands.terminal import (
     show,
 )
 from keys.errors import HsmError, SealError
-from keys.life_cycle import LifeCycle
+from keys.life_cycle import LifeCycle, policy_of
 from storage import outcomes as o
-from storage.records import KeyPolicy, SigningKeyRow
+from storage.records import SigningKeyRow
 from storage.store import Store
 
 app = group(
@@ -101,7 +101,8 @@ def generate(
 ) -> None:
     """Make another next key.
 
-    It takes the place of the one that waits. It is published at once, and signs when `idp keys list` says so, or after `idp keys rotate`.
+    It takes the place of the one that waits. It is published at once, and signs when
+    `idp keys list` says so, or after `idp keys rotate`.
     """
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
@@ -194,7 +195,7 @@ def retire(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Publish a key no longer, of which no token is left.
+    """Publish a key no longer.
 
     It may be a next key, for which another one is made, or the active key of an algorithm that the
     settings no longer have. A retiring key goes by itself; before that, some tokens are still good.
@@ -244,7 +245,7 @@ def revoke(
 
 
 def _revoke(settings: Settings, kid: str, reason: str) -> SigningKeyRow:
-    policy = KeyPolicy(settings.keys.jwks_max_age, settings.keys.propagation)
+    policy = policy_of(settings.keys)
 
     async def change(life_cycle: LifeCycle) -> SigningKeyRow:
         row = await row_of(life_cycle.store, kid)
