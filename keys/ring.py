@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from keys import sealed_keys, server_secrets, signing
+from keys.client_secrets import ClientSecretSealer
 from keys.encryption import DecryptionKey
 from keys.errors import InvalidToken, SigningUnavailable
 from keys.life_cycle import LifeCycle
@@ -149,6 +150,11 @@ class KeyRing:
     def secrets(self, name: str) -> Mapping[int, bytes]:
         """Return every version of a server secret that may be met; the one to use comes first."""
         return self._contents.secrets.versions[name]
+
+    @property
+    def client_secrets(self) -> ClientSecretSealer:
+        """What seals and opens the secrets of clients that the server must know in the clear."""
+        return ClientSecretSealer(self._life_cycle.sealer)
 
     async def _load(
         self, rows: Sequence[SigningKeyRow], secret_rows: Sequence[ServerSecretRow], now: int

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from idp.commands.key_reports import sealed_with
-from idp.commands.key_steps import by
+from idp.commands.key_steps import by, must_have_reason
 from idp.commands.operating import now, settings_of, with_keys
 from idp.commands.terminal import (
     CommandError,
@@ -98,6 +98,7 @@ def abandon(
     of the settings. All tokens end: customers sign in anew. Stop the servers first; those that run
     would go on with the old keys, which they have in memory.
     """
+    must_have_reason(reason, "abandon")
     settings = settings_of(config, directory)
     confirm(f"Every token of {settings.issuer} will be refused.", "abandon", yes=yes)
 
@@ -106,7 +107,7 @@ def abandon(
         await KeyRing.open(life_cycle, now())
         return abandoned
 
-    abandoned = with_keys(settings, change)
+    abandoned = with_keys(settings, change, lost=True)
     text = f"{abandoned} keys and secrets are abandoned; new ones are in their place"
     show({"abandoned": abandoned}, text, as_json=as_json)
 

@@ -48,16 +48,19 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
         return asyncio.run(opened())
 
 
-def with_keys(settings: Settings, work: Callable[[LifeCycle], Awaitable[T]]) -> T:
+def with_keys(
+    settings: Settings, work: Callable[[LifeCycle], Awaitable[T]], *, lost: bool = False
+) -> T:
     """Do the same with the keys in that store.
 
-    Raises SealError too, before `work` can seal anything that the servers could not open.
+    Raises SealError too: before `work` can seal anything that the servers could not open, unless
+    what is there counts as `lost`.
     """
     sealer = load_sealer(settings.key_encryption_keys)
 
     async def opened(store: Store) -> T:
         for row in await store.signing_keys():
-            if row.state != "revoked":
+            if row.state != "revoked" and not lost:
                 sealed_keys.open_public(row, sealer)
         with contextlib.closing(LifeCycle.of(settings, store, sealer)) as life_cycle:
             return await work(life_cycle)

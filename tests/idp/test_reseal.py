@@ -1,11 +1,14 @@
-"""`idp keys reseal`: the change from one key-encryption key to another."""
+"""`idp keys reseal` and `abandon`: another key-encryption key, with and without the old one."""
 
 import json
+import re
 
 import pytest
 
 from idp.commands import key_sealing
+from idp.commands.operating import actor
 from keys import sealed_keys, server_secrets
+from keys.errors import SealError
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
 from storage.records import By, ResealedKey
@@ -20,7 +23,7 @@ def both(here: Installation) -> Installation:
     return here
 
 
-def sealed_with(here: Installation) -> set[str]:
+def sealed_with(here: Installation) -> set[str | None]:
     secrets = json.loads(here.run("secrets", "list", "--json")[1])
     return {it["sealed_with"] for it in [*here.rows(), *secrets]}
 
@@ -98,3 +101,37 @@ def test_nothing_is_resealed_that_cannot_be_opened(both: Installation) -> None:
 def test_without_another_key_there_is_nothing_to_do(here: Installation) -> None:
     assert here.done("reseal") == "0 resealed; all is sealed with a\n"
     assert here.audit("resealed") == []
+
+
+# Without the old one
+
+ABANDON = ("abandon", "--reason", "lost")
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_what_a_lost_key_sealed_is_abandoned_for_new_keys(here: Installation, name: str) -> None:
+    before = {row["kid"] for row in here.rows()}
+    (here.directory / "a").unlink()
+    here.new_key_encryption_key(name)
+    here.seal_with(name)
+    with pytest.raises(SealError):
+        as_a_server_has_it(here)
+
+    told = here.done(*ABANDON, "--yes")
+
+    assert re.fullmatch(r"\d+ keys and secrets are abandoned; new ones are in their place\n", told)
+    assert {row["kid"] for row in here.rows() if row["state"] == "revoked"} == before
+    assert sealed_with(here) == {name, None}
+    as_a_server_has_it(here)
+    (row,) = here.audit("keys_abandoned")
+    assert (row["by"], row["reason"]) == (actor(), "lost")
+
+
+def test_nothing_is_abandoned_by_mistake(here: Installation) -> None:
+    assert here.keys("abandon", "--reason", "", "--yes")[0] == 2
+    assert "will be refused. Repeat the command with --yes" in here.refused(*ABANDON)
+    here.seal_with("b")
+    said = here.refused(*ABANDON, "--yes")
+    assert said.startswith("key_encryption_keys[b].file: ")
+    here.seal_with("a")
+    as_a_server_has_it(here)
