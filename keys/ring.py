@@ -1,7 +1,7 @@
 """The provider's keys and server secrets, held open in memory by each worker."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ import msgspec
 from keys import sealed_keys, server_secrets, signing
 from keys.client_secrets import ClientSecretSealer
 from keys.encryption import DecryptionKey
-from keys.errors import InvalidToken, SigningUnavailable
+from keys.errors import HsmError, InvalidToken, SealError, SigningUnavailable
 from keys.life_cycle import LifeCycle
 from keys.server_secrets import Opened
 from keys.signing import ALGORITHMS, Signer, VerificationKey
@@ -31,10 +31,46 @@ class _Contents:
     decryption: Mapping[str, DecryptionKey] = field(default_factory=dict)
     active: Mapping[str, Signer] = field(default_factory=dict)
     accepted: Mapping[str, VerificationKey] = field(default_factory=dict)
-    past: Mapping[str, VerificationKey] = field(default_factory=dict)
     jwks: Mapping[str, Any] = field(default_factory=dict)
     secret_rows: Sequence[ServerSecretRow] = ()
     secrets: Opened = field(default_factory=lambda: Opened({}, None))
+
+
+class _Loaded:
+    """Keys as they are opened, row by row; what was open before is taken over."""
+
+    def __init__(self, before: _Contents, life_cycle: LifeCycle) -> None:
+        self._before = before
+        self._life_cycle = life_cycle
+        self.signing: dict[str, Signer] = {}
+        self.verification: dict[str, VerificationKey] = {}
+        self.decryption: dict[str, DecryptionKey] = {}
+
+    async def take(self, row: SigningKeyRow) -> None:
+        """Open a key as far as its state lets it count. Raises SealError and HsmError."""
+        before, sealer = self._before, self._life_cycle.sealer
+        if row.use == "enc":
+            if row.state in _PUBLISHED:
+                known = before.decryption.get(row.kid)
+                self.decryption[row.kid] = known or sealed_keys.open_decryption(row, sealer)
+        # A newer version of the server, running beside this one, may sign with others.
+        elif row.alg in ALGORITHMS and row.state != "revoked":
+            # What was revoked and put back has lost its sealed part for good.
+            proof = before.verification.get(row.kid) if row.sealed_public else None
+            self.verification[row.kid] = proof or sealed_keys.open_verification(row, sealer)
+            if row.state in ("active", "next"):
+                key = before.signing.get(row.kid)
+                hsm = self._life_cycle.hsm
+                self.signing[row.kid] = key or await sealed_keys.open_signing(row, sealer, hsm)
+
+    def published(self, rows: Sequence[SigningKeyRow]) -> Iterator[VerificationKey | DecryptionKey]:
+        """Those of `rows` that stand in the JWK Set."""
+        for row in rows:
+            if row.kid in self.verification:
+                yield self.verification[row.kid]
+            # Nobody should begin to encrypt to a key that is about to go.
+            elif row.kid in self.decryption and row.state != "retiring":
+                yield self.decryption[row.kid]
 
 
 class KeyRing:
@@ -70,15 +106,18 @@ class KeyRing:
     async def reload(self, now: int) -> None:
         """Take over what changed in the store since the last time, and create what is missing.
 
-        Raises as `open` does; the ring then keeps what it had.
+        Raises as `open` does. What does not open is left out, so that it cannot keep a revocation
+        of something else from counting; when the store does not answer, all stays as it was.
         """
         life_cycle = self._life_cycle
         rows = await life_cycle.complete(now)
         secret_rows = await server_secrets.complete(life_cycle.store, life_cycle.sealer, now)
-        contents = await self._load(rows, secret_rows, now)
-        self._contents = contents
+        faults: list[SealError | HsmError] = []
+        self._contents = await self._load(rows, secret_rows, now, faults)
         # A key that counted a moment ago may have been revoked.
         self._recent, self._older = {}, {}
+        if faults:
+            raise faults[0]
 
     async def tend(self, now: int) -> None:
         """Do what is due in the life of the keys and secrets; costs nothing when nothing is."""
@@ -123,7 +162,7 @@ class KeyRing:
 
     def verify_past(self, token: str, *, typ: str, algs: tuple[str, ...]) -> Mapping[str, Any]:
         """Do the same for a token that may be old: a retired key may have signed it."""
-        return signing.verify(token, keys=self._contents.past, typ=typ, algs=algs)
+        return signing.verify(token, keys=self._contents.verification, typ=typ, algs=algs)
 
     def decrypt(self, token: str) -> bytes:
         """Return what somebody encrypted to one of our encryption keys. Raises `InvalidToken`."""
@@ -157,63 +196,47 @@ class KeyRing:
         return ClientSecretSealer(self._life_cycle.sealer)
 
     async def _load(
-        self, rows: Sequence[SigningKeyRow], secret_rows: Sequence[ServerSecretRow], now: int
+        self,
+        rows: Sequence[SigningKeyRow],
+        secret_rows: Sequence[ServerSecretRow],
+        now: int,
+        faults: list[SealError | HsmError],
     ) -> _Contents:
-        before = self._contents
-        sealer, hsm = self._life_cycle.sealer, self._life_cycle.hsm
-        signing_keys: dict[str, Signer] = {}
-        verification: dict[str, VerificationKey] = {}
-        decryption: dict[str, DecryptionKey] = {}
+        loaded = _Loaded(self._contents, self._life_cycle)
         for row in rows:
-            if row.use == "enc":
-                if row.state in _PUBLISHED:
-                    known = before.decryption.get(row.kid)
-                    decryption[row.kid] = known or sealed_keys.open_decryption(row, sealer)
-            # A newer version of the server, running beside this one, may sign with others.
-            elif row.alg in ALGORITHMS and row.state != "revoked":
-                if row.state in ("active", "next"):
-                    key = before.signing.get(row.kid)
-                    key = key or await sealed_keys.open_signing(row, sealer, hsm)
-                    signing_keys[row.kid] = key
-                # What was revoked and put back has lost its sealed part for good.
-                proof = before.verification.get(row.kid) if row.sealed_public else None
-                verification[row.kid] = proof or sealed_keys.open_verification(row, sealer)
+            try:
+                await loaded.take(row)
+            except (SealError, HsmError) as error:
+                faults.append(error)
+        secrets = self._contents.secrets
+        try:
+            secrets = server_secrets.unsealed(
+                secret_rows,
+                self._life_cycle.sealer,
+                propagation=self._life_cycle.settings.propagation,
+                now=now,
+            )
+        except SealError as error:
+            faults.append(error)
 
         published = [row for row in rows if row.state in _PUBLISHED]
         published.sort(key=lambda row: (_PUBLISHED.index(row.state), row.alg, row.kid))
         return _Contents(
             rows=rows,
-            signing=signing_keys,
-            verification=verification,
-            decryption=decryption,
+            signing=loaded.signing,
+            verification=loaded.verification,
+            decryption=loaded.decryption,
             active={
-                row.alg: signing_keys[row.kid]
+                row.alg: loaded.signing[row.kid]
                 for row in rows
-                if row.state == "active" and row.kid in signing_keys
+                if row.state == "active" and row.kid in loaded.signing
             },
             accepted={
-                row.kid: verification[row.kid] for row in published if row.kid in verification
+                row.kid: loaded.verification[row.kid]
+                for row in published
+                if row.kid in loaded.verification
             },
-            past=verification,
-            jwks={"keys": self._published(published, verification, decryption)},
+            jwks={"keys": [dict(key.public_jwk) for key in loaded.published(published)]},
             secret_rows=secret_rows,
-            secrets=server_secrets.unsealed(
-                secret_rows, sealer, propagation=self._life_cycle.settings.propagation, now=now
-            ),
+            secrets=secrets,
         )
-
-    @staticmethod
-    def _published(
-        rows: Sequence[SigningKeyRow],
-        verification: Mapping[str, VerificationKey],
-        decryption: Mapping[str, DecryptionKey],
-    ) -> list[dict[str, object]]:
-        jwks: list[dict[str, object]] = []
-        for row in rows:
-            key: VerificationKey | DecryptionKey | None = verification.get(row.kid)
-            if key is None and row.state != "retiring":
-                # Nobody should begin to encrypt to a key that is about to go.
-                key = decryption.get(row.kid)
-            if key is not None:
-                jwks.append(dict(key.public_jwk))
-        return jwks

@@ -244,7 +244,26 @@ async def test_a_revoked_key_is_not_brought_back_by_whoever_can_write_rows(
         await ring.reload(NOW)
     with pytest.raises(SealError):
         await open_ring(fresh_store)
-    assert ring.verify(token, typ="JWT", algs=("ES256",)) == CLAIMS  # it had not heard of it yet
+    with pytest.raises(InvalidToken, match="kid is unknown"):
+        ring.verify(token, typ="JWT", algs=("ES256",))
+    await ring.sign(CLAIMS, alg="ES256", typ="JWT")
+
+
+async def test_a_row_that_does_not_open_keeps_no_revocation_from_counting(
+    fresh_store: Store, fresh_tarantool: PrivateTarantool
+) -> None:
+    ring = await open_ring(fresh_store)
+    token = await ring.sign(CLAIMS, alg="ES256", typ="JWT")
+    await put(fresh_tarantool, key_row(SigningKey.generate("ES256"), Sealer({"no": bytes(32)})))
+    active = await row_of(fresh_store, "active")
+    await life_cycle(fresh_store).revoke(active, by=OPERATOR, now=NOW)
+
+    with pytest.raises(SealError):
+        await ring.reload(NOW)
+
+    with pytest.raises(InvalidToken, match="kid is unknown"):
+        ring.verify(token, typ="JWT", algs=("ES256",))
+    await ring.sign(CLAIMS, alg="ES256", typ="JWT")
 
 
 async def test_a_private_part_is_gone_from_memory_when_its_key_no_longer_signs(
