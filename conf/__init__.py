@@ -1,7 +1,7 @@
 """What the server is told before it starts: typed settings, and the channels file.
 
 Owns: reading, checking and completing both kinds of TOML file, with all faults reported together
-(`settings`, `channels_file`; beneath them `model`, `decoding`, `urls`, `svg`). Secrets are named
+(`settings`, `channels_file`; beneath them `model`, `channels`, `decoding`, `urls`, `svg`). Secrets are named
 in these files and live elsewhere. The samples beside the code are data: `production.toml`,
 `demo.toml`, `channels.toml` and the channels' logos.
 

@@ -8,14 +8,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from conf import channel_tables as tables
+from conf.channels import PLATFORMS, ChannelEntry, ClientEntry, Platform, Secret
 from conf.decoding import ConfigurationError, Form, Source, Table, read_toml
-from conf.svg import svg_faults
-
-Locale = Literal["ru", "en"]
 
 GROUP_CHANNELS: Final = Path(__file__).parent / "channels.toml"
 DEMO_CHANNELS: Final = Path(__file__).parent / "demo.toml"
@@ -28,11 +26,10 @@ _CLIENT_ID: Final = Form(
     re.compile(r"[A-Za-z0-9._~-]{1,100}"),
     "must be letters, digits and . _ ~ -, at most 100",  # so no encoding ever changes it
 )
-_LOCALE: Final = Form(re.compile("ru|en"), "must be ru or en")
-_COLOR: Final = Form(re.compile("#[0-9a-f]{6}"), "must be a colour such as #1a7f37, in lower case")
 _FILE_NAME: Final = Form(
     re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"), "must be a file name, without a directory"
 )
+_PLATFORM: Final = Form(re.compile("|".join(PLATFORMS)), f"must be {', '.join(PLATFORMS)}")
 _ARGON2ID: Final = Form(
     re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}"),
     "must be an argon2id hash: $argon2id$v=19$m=...,t=...,p=...$salt$hash",
@@ -40,38 +37,6 @@ _ARGON2ID: Final = Form(
 
 # The file in which each channel's `id` and each `client_id` was first met.
 _Seen = dict[tuple[str, str], Path]
-
-
-@dataclass(frozen=True, slots=True)
-class Brand:
-    """How a channel looks on the sign-in page."""
-
-    name: Mapping[Locale, str]  # in every locale
-    color: str  # "#rrggbb"
-    logo: str  # SVG text that neither loads nor runs anything
-    terms_uri: str
-    privacy_uri: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClientEntry:
-    """One client of a channel; at most one of the two kinds of secret is there."""
-
-    client_id: str
-    metadata: Mapping[str, object]  # RFC 7591 names, not judged here
-    secret: str | None = field(repr=False)  # in clear
-    secret_argon2id: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelEntry:
-    """One digital product. `name` is what operators call it; customers see the brand's."""
-
-    channel_id: str
-    name: str
-    brand: Brand
-    locale: Locale
-    clients: tuple[ClientEntry, ...]
 
 
 def load_channels(
@@ -96,8 +61,8 @@ def load_channels(
             continue
         source = Source(path.absolute().parent, environ)
         root = Table(values, source)
-        tables = root.tables("channels", label="id")
-        channels.extend(_channel(table, secrets_directory, seen, path) for table in tables)
+        listed = root.tables("channels", label="id")
+        channels.extend(_channel(table, secrets_directory, seen, path) for table in listed)
         root.close()
         faults.extend(f"{path}: {fault}" for fault in source.faults)
     if faults:
@@ -151,12 +116,21 @@ def _channel(table: Table, secrets_directory: Path | None, seen: _Seen, path: Pa
         clients.append(entry)
     if "clients" not in table:
         table.fault("clients", "is required: a channel has at least one client")
+    locale, locales = tables.read_locales(table)
     return ChannelEntry(
         channel_id=channel_id,
         name=table.text("name"),
-        brand=_brand(table.table("brand")),
-        locale="en" if table.text("locale", form=_LOCALE) == "en" else "ru",
+        brand=tables.read_brand(table.table("brand"), locales),
+        locale=locale,
+        locales=locales,
         clients=tuple(clients),
+        support=tables.optional(table, "support", tables.read_support),
+        messages=tables.read_messages(table.table("messages"), locales),
+        lifetimes=tables.read_lifetimes(table.table("lifetimes")),
+        scopes=tables.read_scopes(table),
+        claims=tables.read_claims(table),
+        android=tables.optional(table, "android", tables.read_android),
+        ios=tables.optional(table, "ios", tables.read_ios),
     )
 
 
@@ -166,45 +140,35 @@ def _only_once(table: Table, name: str, value: str, seen: _Seen, path: Path) -> 
     seen[name, value] = path
 
 
-def _brand(table: Table) -> Brand:
-    name = table.table("name")
-    return Brand(
-        name={"ru": name.text("ru"), "en": name.text("en")},
-        color=table.text("color", form=_COLOR),
-        logo=_logo(table),
-        terms_uri=table.url("terms_uri"),
-        privacy_uri=table.url("privacy_uri"),
-    )
-
-
-def _logo(table: Table) -> str:
-    if not table.text("logo"):
-        return ""
-    svg = table.file_text("logo", table.path("logo"))
-    for what in svg_faults(svg) if svg else ():
-        table.fault("logo", what)
-    return svg
-
-
 def _client(table: Table, secrets_directory: Path | None) -> ClientEntry:
     client_id = table.text("client_id", form=_CLIENT_ID)
-    secret = secret_argon2id = None
-    if table.is_table("secret"):
-        reference = table.table("secret")
-        if "argon2id" in reference:
-            secret_argon2id = reference.text("argon2id", form=_ARGON2ID)
-        else:
-            secret = _secret(reference, secrets_directory)
-    elif "secret" in table:
-        table.fault("secret", "must be {env=...}, {file=...} or {argon2id=...}, never in clear")
+    platform = table.text("platform", form=_PLATFORM) if "platform" in table else ""
+    # `previous_secret` stays good beside `secret` for as long as it stands in the file.
+    found = (_secret(table, name, secrets_directory) for name in ("secret", "previous_secret"))
+    known = tuple(secret for secret in found if secret is not None)
+    if "previous_secret" in table and "secret" not in table:
+        table.fault("previous_secret", "stands beside a secret, never alone")
     metadata = table.rest()
     for name, value in metadata.items():
         if not _is_json(value):
             table.fault(name, "must be a value that JSON has too")
-    return ClientEntry(client_id, metadata, secret, secret_argon2id)
+    return ClientEntry(client_id, metadata, known, _platform(platform))
 
 
-def _secret(reference: Table, directory: Path | None) -> str | None:
+def _platform(text: str) -> Platform | None:
+    return next((platform for platform in PLATFORMS if platform == text), None)
+
+
+def _secret(table: Table, name: str, directory: Path | None) -> Secret | None:
+    if name not in table:
+        return None
+    if not table.is_table(name):
+        table.text(name)
+        table.fault(name, "must be {env=...}, {file=...} or {argon2id=...}, never in clear")
+        return None
+    reference = table.table(name)
+    if "argon2id" in reference:
+        return Secret(argon2id=reference.text("argon2id", form=_ARGON2ID))
     if "file" in reference:
         if directory is None:
             reference.rest()
@@ -212,7 +176,7 @@ def _secret(reference: Table, directory: Path | None) -> str | None:
             return None
         if not reference.text("file", form=_FILE_NAME):
             return None
-    return reference.secret(directory)
+    return Secret(clear=reference.secret(directory))
 
 
 def _is_json(value: object) -> bool:

@@ -75,6 +75,19 @@ class Lifetimes:
     interaction: int = 1800
 
 
+LIFETIME_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
+    "code": (1, 60),  # RFC 6749 4.1.2 allows ten minutes; a redirect takes seconds
+    "access_token": (1, 3600),
+    "id_token": (1, DAY),
+    "refresh_idle": (1, 400 * DAY),
+    "refresh_absolute": (1, 800 * DAY),
+    "refresh_grace": (0, 300),
+    "session_idle": (1, 400 * DAY),  # browsers keep no cookie for longer than 400 days
+    "session_absolute": (1, 400 * DAY),
+    "interaction": (1, DAY),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Otp:
     """One-time codes: how long one is good for, how often it may be sent and mistaken."""

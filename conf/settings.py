@@ -16,6 +16,7 @@ from conf.decoding import ConfigurationError, Form, Source, Table, read_toml
 from conf.key_settings import read_hsm, read_key_encryption_keys, read_keys
 from conf.model import (
     DAY,
+    LIFETIME_BOUNDS,
     Address,
     HsmSettings,
     KeyEncryptionKey,
@@ -51,21 +52,11 @@ __all__ = [
     "load",
 ]
 
-_LIFETIMES: Final = {
-    "code": (1, 60),  # RFC 6749 4.1.2 allows ten minutes; a redirect takes seconds
-    "access_token": (1, 3600),
-    "id_token": (1, DAY),
-    "refresh_idle": (1, 400 * DAY),
-    "refresh_absolute": (1, 800 * DAY),
-    "refresh_grace": (0, 300),
-    "session_idle": (1, 400 * DAY),  # browsers keep no cookie for longer than 400 days
-    "session_absolute": (1, 400 * DAY),
-    "interaction": (1, DAY),
-}
 _HOST: Final = Form(
     re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"),
     "must be a host name or an IP address, without a port or brackets",
 )
+_HOST_NAME: Final = re.compile(r"([a-z0-9-]+\.)*(?=[a-z])[a-z0-9-]+")
 _PHONE: Final = Form(
     re.compile(r"\+[1-9][0-9]{7,14}"), "must be a phone number in E.164, such as +79990000000"
 )
@@ -138,6 +129,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         metrics=_address(root.table("metrics"), port=9464),
         trusted_proxies=_trusted_proxies(root),
         ca_file=root.readable_file("ca_file"),
+        outbound_private_hosts=_private_hosts(root),
         key_encryption_keys=read_key_encryption_keys(root, directory, development=development),
         store=_store(root.table("store")),
         keys=read_keys(root.table("keys")),
@@ -209,6 +201,15 @@ def _trusted_proxies(root: Table) -> tuple[str, ...]:
     return proxies
 
 
+def _private_hosts(root: Table) -> tuple[str, ...]:
+    hosts = root.texts("outbound_private_hosts")
+    for index, host in enumerate(hosts):
+        if not _HOST_NAME.fullmatch(host):
+            fault = "must be a host name in lower case, without a port"
+            root.fault(f"outbound_private_hosts[{index}]", fault)
+    return hosts
+
+
 def _store(table: Table) -> StoreSettings:
     standard = StoreSettings()
     return StoreSettings(
@@ -222,7 +223,7 @@ def _lifetimes(table: Table) -> Lifetimes:
     lifetimes = Lifetimes(
         **{
             name: table.integer(f"{name}_seconds", getattr(standard, name), low, high)
-            for name, (low, high) in _LIFETIMES.items()
+            for name, (low, high) in LIFETIME_BOUNDS.items()
         }
     )
     if lifetimes.refresh_idle > lifetimes.refresh_absolute:

@@ -5,18 +5,19 @@ client.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 import msgspec
 
-from flows import id_token_hint
+from flows import id_token_hint, subjects
 from flows.claims import CLAIMS, OFFLINE_ACCESS, OPENID, SCOPE_SYNTAX, SCOPES
 from flows.clients import Client
 from flows.errors import (
     InvalidRequest,
     InvalidScope,
+    LoginRequired,
     OAuthError,
     PageError,
     RequestNotSupported,
@@ -33,6 +34,7 @@ from flows.requests import (
     RESPONSE_MODES,
     AuthorizationRequest,
     AuthorizationResponse,
+    ConsentAsked,
     ResponseMode,
     respond_error,
 )
@@ -142,8 +144,7 @@ def _scope(draft: _Draft) -> None:
         raise InvalidScope("scope must include openid")
     # OpenID Connect Core 3.1.2.1: scopes that are not understood are ignored.
     known = [name for name in asked if name in SCOPES]
-    allowed = draft.client.metadata.scope.split()
-    if any(name not in allowed for name in known):
+    if not draft.client.scopes.issuperset(known):
         raise InvalidScope("the client may not ask for this scope")
     if not draft.client.allows_grant(REFRESH_TOKEN):
         known = [name for name in known if name != OFFLINE_ACCESS]
@@ -183,12 +184,16 @@ def _prompt(draft: _Draft) -> None:
 
 
 def _max_age(draft: _Draft) -> None:
-    max_age = draft.parameters.get("max_age")
-    if max_age is None:
-        return
-    if not (max_age.isascii() and max_age.isdigit() and len(max_age) <= _MOST_DIGITS):
+    text = draft.parameters.get("max_age")
+    if text is None:
+        asked = draft.client.metadata.default_max_age
+    elif text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        asked = int(text)
+    else:
         raise InvalidRequest("max_age must be a number of seconds")
-    draft.max_age = int(max_age)
+    # The channel says for how long a sign-in is good for it, whatever its clients ask for.
+    known = (asked, draft.client.channel.lifetimes.sign_in)
+    draft.max_age = min((seconds for seconds in known if seconds is not None), default=None)
 
 
 def _display(draft: _Draft) -> None:
@@ -217,8 +222,7 @@ def _claims(draft: _Draft) -> None:
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest("claims is not the JSON object that it should be") from error
     # What the client may not ask for by a scope, it may not ask for by name either.
-    allowed = draft.client.metadata.scope.split()
-    refused = {claim.name for claim in CLAIMS if claim.scope not in allowed}
+    refused = {claim.name for claim in CLAIMS} - draft.client.claims
     permitted = {
         name: {claim: entry for claim, entry in asked.items() if claim not in refused}
         for name, asked in kept.items()
@@ -229,8 +233,8 @@ def _claims(draft: _Draft) -> None:
 def _acr(draft: _Draft) -> None:
     asked = draft.asked_of_id_token("acr")
     wanted = asked.get("values", [asked["value"]] if "value" in asked else [])
-    # OpenID Connect Core 5.5.1.1: `acr_values` and a voluntary claim are wishes, no more; an
-    # essential one is a condition.
+    # OpenID Connect Core 5.5.1.1: `acr_values`, `default_acr_values` and a voluntary claim are
+    # wishes, no more, and there is one `acr` to be had; an essential claim is a condition.
     if asked.get("essential") is True and wanted and ACR not in wanted:
         raise UnmetAuthenticationRequirements("the acr cannot be reached")
 
@@ -247,7 +251,12 @@ def _subject(draft: _Draft) -> None:
         named.add(value)
     if len(named) > 1:
         raise InvalidRequest("id_token_hint and claims name different customers")
-    draft.required_sub = named.pop() if named else None
+    if not named:
+        return
+    # Under the name that this very client knows: that of another sector names nobody here.
+    draft.required_sub = subjects.from_client(draft.provider, draft.client, "sub", named.pop())
+    if draft.required_sub is None:
+        raise LoginRequired("no customer of this client is named so")
 
 
 CHECKS: tuple[Callable[[_Draft], None], ...] = (
@@ -268,16 +277,16 @@ CHECKS: tuple[Callable[[_Draft], None], ...] = (
 
 
 async def check(
-    provider: Provider, parameters: Parameters, locale: str | None
+    provider: Provider, parameters: Parameters, locales: Iterable[str]
 ) -> Checked | AuthorizationResponse:
     """Check an authorization request: the request, or the error that goes back to the client.
 
-    `locale` is what the customer prefers; without it the channel speaks its own.
+    `locales` are those that the customer prefers; the channel speaks one of them, or its own.
 
     Raises PageError while no redirect URI is proven.
     """
     client, redirect_uri = await _prove_redirect_uri(provider, parameters)
-    draft = _Draft(provider, client, parameters, locale or client.channel.locale)
+    draft = _Draft(provider, client, parameters, client.channel.speaks(locales))
     try:
         for step in CHECKS:
             step(draft)
@@ -297,9 +306,13 @@ async def _prove_redirect_uri(provider: Provider, parameters: Parameters) -> tup
         raise PageError("unknown_client", "client_id is not registered")
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None:
-        raise PageError("invalid_request", "redirect_uri is missing")
+        raise PageError("invalid_request", "redirect_uri is missing", channel=client.channel)
     if not client.redirects_to(redirect_uri):
-        raise PageError("redirect_uri", "redirect_uri is not registered for the client")
+        raise PageError(
+            "redirect_uri",
+            "redirect_uri is not registered for the client",
+            channel=client.channel,
+        )
     return client, redirect_uri
 
 
@@ -307,7 +320,8 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
     parameters, client = draft.parameters, draft.client
     mode = parameters.get("response_mode")
     offline = OFFLINE_ACCESS in draft.scopes
-    by_policy = client.metadata.refresh_token_policy == "always"
+    # OpenID Connect Core 11: for the group's own channels policy takes the place of consent.
+    by_policy = client.partner is None and client.metadata.refresh_token_policy == "always"
     state = None if "state" in parameters.repeated else parameters.get("state")
     return AuthorizationRequest(
         client_id=client.client_id,
@@ -323,7 +337,24 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
         claims=draft.claims,
         required_sub=draft.required_sub,
         login_hint=(parameters.get("login_hint") or "")[:64] or None,
+        consent=_consent(draft),
     )
+
+
+def _consent(draft: _Draft) -> ConsentAsked | None:
+    if draft.client.partner is None:
+        return None
+    scope_of = {claim.name: claim.scope for claim in CLAIMS}
+    named = {
+        name: scope_of[name]
+        for asked in (draft.claims or {}).values()
+        for name in asked
+        if name in scope_of
+    }
+    # OpenID Connect Core 11 asks for prompt=consent with offline_access unless another condition
+    # permits it: here the customer's own word does, without which nobody is granted any.
+    scope = " ".join(dict.fromkeys((*draft.scopes, *named.values())))
+    return ConsentAsked(scope, named, "consent" in draft.prompt)
 
 
 def _known_mode(mode: str | None) -> ResponseMode:

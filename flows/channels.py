@@ -1,123 +1,144 @@
-"""Applying the channels file to the store."""
+"""Channels files on their way to the store: checked against the installation, and warned about."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
-import msgspec
+from conf.channels import ChannelEntry, ClientEntry
+from conf.model import SIGNING_ALGORITHMS
+from conf.settings import Lifetimes, Settings
+from flows import messages
+from flows.channel import Channel
+from flows.claims import CLAIMS
+from flows.client_metadata import ClientMetadata, InvalidClientMetadata
+from flows.client_secrets import has_secret
+from flows.client_validation import validate
 
-from conf.channels_file import ChannelEntry, ClientEntry
-from flows.client_metadata import ClientMetadata, InvalidClientMetadata, validate
-from flows.clients import Channel, ClientDocument, ClientSecret
-from flows.passwords import PasswordHasher
-from keys.hashing import sha256
-from storage.outcomes import ChannelsChange
-from storage.records import ChannelRow, ClientRow
-from storage.store import Store
+_CLAIMS = frozenset(claim.name for claim in CLAIMS)
+_APPLICATION_TYPES = {"android": "native", "ios": "native", "web": "web"}
+_ANY_CODE = "0" * 6
 
 
 class ChannelsFault(Exception):
-    """Channels that cannot be applied; `faults` names each by client and member."""
+    """Channels that cannot be applied; `faults` names each by channel or client, and member."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = tuple(faults)
 
 
-def check(
-    entries: Sequence[ChannelEntry], *, algorithms: Collection[str], development: bool
-) -> dict[str, ClientMetadata]:
-    """Every client's validated metadata, by client_id. Raises ChannelsFault with all faults.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an installation holds channels to; `algorithms` are those that it signs with."""
 
-    `algorithms` are those that we sign with.
-    """
+    algorithms: Collection[str] = SIGNING_ALGORITHMS
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    issuer: str = "https://id.example.com"
+    development: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The rules of an installation."""
+        return cls(
+            settings.keys.algorithms, settings.lifetimes, settings.issuer, settings.development
+        )
+
+
+def check(entries: Sequence[ChannelEntry], rules: Rules) -> dict[str, ClientMetadata]:
+    """Every client's validated metadata, by client_id. Raises ChannelsFault with all faults."""
     faults: list[str] = []
     checked = {}
-    for client in (client for entry in entries for client in entry.clients):
-        try:
-            metadata = validate(client.metadata, algorithms=algorithms, development=development)
-        except InvalidClientMetadata as error:
-            faults += [f"{client.client_id}: {description}" for _, description in error.faults]
-            continue
-        public = metadata.token_endpoint_auth_method == "none"
-        has_secret = client.secret is not None or client.secret_argon2id is not None
-        if public == has_secret:
-            faults.append(
-                f"{client.client_id}: secret: "
-                + ("a public client has none" if public else "is required")
-            )
-        checked[client.client_id] = metadata
+    for entry in entries:
+        faults += [f"{entry.channel_id}: {fault}" for fault in _channel_faults(entry, rules)]
+        for client in entry.clients:
+            try:
+                metadata = validate(
+                    _with_scope(client.metadata, entry.scopes),
+                    algorithms=rules.algorithms,
+                    development=rules.development,
+                )
+            except InvalidClientMetadata as error:
+                faults += [f"{client.client_id}: {description}" for _, description in error.faults]
+                continue
+            found = _client_faults(entry, client, metadata)
+            faults += [f"{client.client_id}: {fault}" for fault in found]
+            checked[client.client_id] = metadata
     if faults:
         raise ChannelsFault(faults)
     return checked
 
 
-async def apply(
-    store: Store,
-    entries: Sequence[ChannelEntry],
-    *,
-    algorithms: Collection[str],
-    development: bool,
-    by: str,
-    now: int,
-) -> ChannelsChange:
-    """Make the store's channels those of `entries`.
-
-    In development secrets are kept by SHA-256: `ensure_secret_files` makes them, of random bits.
-    Raises ChannelsFault; then nothing has changed.
-    """
-    checked = check(entries, algorithms=algorithms, development=development)
-    hashes = _Hashes(await store.clients_list(), generated=development)
-    clients = [
-        ClientRow(
-            client.client_id,
-            entry.channel_id,
-            _json(ClientDocument(checked[client.client_id], await hashes.of(client))),
-        )
-        for entry in entries
-        for client in entry.clients
-    ]
-    channels = [ChannelRow(entry.channel_id, _json(_channel(entry))) for entry in entries]
-    return await store.channels_apply(channels, clients, by=by, now=now)
+def warnings(entries: Sequence[ChannelEntry], rules: Rules) -> Iterator[str]:
+    """What may be meant, and costs: a channel's own text that needs more than one SMS."""
+    for entry in entries:
+        channel = as_channel(entry)
+        for locale in entry.messages.one_time_code:
+            text = messages.one_time_code(locale, channel, _ANY_CODE, rules.issuer)
+            excess = messages.places_over_one_segment(text)
+            if excess:
+                yield (
+                    f"{entry.channel_id}: messages.one_time_code.{locale} is, with the line that "
+                    f"binds the code to the site, {excess} characters too long for one SMS"
+                )
 
 
-class _Hashes:
-    """The hashes of clients' secrets; one that has not changed keeps the hash that it has."""
-
-    def __init__(self, known: Sequence[ClientRow], *, generated: bool) -> None:
-        self._hasher = PasswordHasher()
-        self._generated = generated
-        self._known = {
-            row.client_id: msgspec.json.decode(row.document, type=ClientDocument).secrets
-            for row in known
-        }
-
-    async def of(self, client: ClientEntry) -> tuple[ClientSecret, ...]:
-        """The hashes to keep for a client, if it has a secret."""
-        if client.secret_argon2id is not None:
-            return (ClientSecret(argon2id=client.secret_argon2id),)
-        if client.secret is None:
-            return ()
-        if self._generated:
-            return (ClientSecret(sha256=sha256(client.secret)),)
-        # A fresh argon2id hash has a fresh salt: applying twice would look like a change.
-        for known in self._known.get(client.client_id, ()):
-            if known.argon2id is not None and await self._hasher.verify(
-                known.argon2id, client.secret
-            ):
-                return (known,)
-        return (ClientSecret(argon2id=await self._hasher.hash(client.secret)),)
-
-
-def _channel(entry: ChannelEntry) -> Channel:
+def as_channel(entry: ChannelEntry) -> Channel:
+    """A channel as the store keeps it."""
     return Channel(
         channel_id=entry.channel_id,
+        title=entry.name,
         name={str(locale): name for locale, name in entry.brand.name.items()},
         locale=entry.locale,
         color=entry.brand.color,
         logo=entry.brand.logo,
+        favicon=entry.brand.favicon,
         terms_uri=entry.brand.terms_uri,
         privacy_uri=entry.brand.privacy_uri,
+        locales=entry.locales,
+        support=entry.support,
+        messages=entry.messages,
+        lifetimes=entry.lifetimes,
+        scopes=entry.scopes,
+        claims=entry.claims,
+        android=entry.android,
+        ios=entry.ios,
     )
 
 
-def _json(document: msgspec.Struct) -> str:
-    return msgspec.json.encode(document).decode()
+def _with_scope(
+    metadata: Mapping[str, object], scopes: tuple[str, ...] | None
+) -> Mapping[str, Any]:
+    # RFC 7591 2: what a client is registered for that does not say is for the server to choose.
+    return metadata if scopes is None else {"scope": " ".join(scopes)} | dict(metadata)
+
+
+def _channel_faults(entry: ChannelEntry, rules: Rules) -> Iterator[str]:
+    for claim in entry.claims or ():
+        if claim not in _CLAIMS:
+            yield f"claims: {claim} is not supported"
+    ceiling = asdict(rules.lifetimes)
+    for name, seconds in asdict(entry.lifetimes).items():
+        if seconds is not None and name in ceiling and seconds > ceiling[name]:
+            yield f"lifetimes.{name}_seconds: must not be over the installation's {ceiling[name]}"
+
+
+def _client_faults(
+    entry: ChannelEntry, client: ClientEntry, metadata: ClientMetadata
+) -> Iterator[str]:
+    if entry.scopes is not None:
+        for scope in metadata.scope.split():
+            if scope not in entry.scopes:
+                yield f"scope: {scope} is not among the scopes of its channel"
+    expected = _APPLICATION_TYPES.get(client.platform or "")
+    if expected is not None and metadata.application_type != expected:
+        yield f"platform: {client.platform} goes with the application_type {expected}"
+    if has_secret(metadata) != bool(client.secrets):
+        yield "secret: " + (
+            "is required"
+            if has_secret(metadata)
+            else f"a client that authenticates by {metadata.token_endpoint_auth_method} has none"
+        )
+    elif metadata.token_endpoint_auth_method == "client_secret_jwt" and any(
+        secret.argon2id is not None for secret in client.secrets
+    ):
+        yield "secret: client_secret_jwt needs a secret in clear, not its hash"

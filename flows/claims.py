@@ -49,9 +49,14 @@ SCOPES: tuple[str, ...] = (OPENID, *dict.fromkeys(claim.scope for claim in CLAIM
 
 
 def select(
-    customer: Customer, scopes: frozenset[str], requested: Mapping[str, Any] | None
+    customer: Customer,
+    scopes: frozenset[str],
+    requested: Mapping[str, Any] | None,
+    permitted: frozenset[str],
 ) -> dict[str, Any]:
     """The claims that `scopes` and the `claims` parameter ask for, as far as they are known.
+
+    `permitted` are those that the client may learn at all.
 
     A claim that is asked for with a `value` or `values` that it does not have is left out
     (OpenID Connect Core 5.5.1).
@@ -59,7 +64,7 @@ def select(
     selected = {}
     for claim in CLAIMS:
         wanted = requested is not None and claim.name in requested
-        if claim.scope not in scopes and not wanted:
+        if claim.name not in permitted or (claim.scope not in scopes and not wanted):
             continue
         value = claim.value(customer)
         if value is None:

@@ -2,22 +2,26 @@
 
 import base64
 import binascii
-import hmac
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from flows import client_assertions
+from flows.client_assertions import ASSERTION_TYPE
+from flows.client_metadata import AuthMethod
+from flows.client_secrets import is_secret_of
 from flows.clients import Client
 from flows.errors import InvalidClient, InvalidRequest
 from flows.parameters import Parameters
 from flows.provider import Provider
-from keys.hashing import sha256
+from keys.assertions import Assertion
 
 
 @dataclass(frozen=True, slots=True)
 class _Credentials:
-    method: str
+    method: AuthMethod
     client_id: str
-    secret: str = ""
+    secret: str | None = None
+    assertion: Assertion | None = None
 
 
 async def authenticate(
@@ -37,42 +41,33 @@ async def authenticate(
         raise InvalidClient(
             "the client is registered for another authentication method", challenge=by_header
         )
-    if not client.public and not await _verified(provider, client, credentials.secret):
+    if credentials.assertion is not None:
+        await client_assertions.prove(provider, client, credentials.assertion)
+    elif credentials.secret is not None and not await is_secret_of(
+        provider, client, credentials.secret
+    ):
         raise InvalidClient(detail="wrong secret", challenge=by_header)
     return client
 
 
-async def _verified(provider: Provider, client: Client, presented: str) -> bool:
-    for known in client.secrets:
-        if known.expires_at is not None and known.expires_at <= provider.clock():
-            continue
-        if known.sha256 is not None:
-            if hmac.compare_digest(known.sha256, sha256(presented)):
-                return True
-        elif known.argon2id is not None and await provider.passwords.verify(
-            known.argon2id, presented
-        ):
-            return True
-    return False
-
-
 def _presented(authorization: str | None, parameters: Parameters) -> _Credentials:
-    client_id = parameters.get("client_id")
-    secret = parameters.get("client_secret")
-    if authorization is None:
-        if client_id is None:
-            raise InvalidClient("client authentication is missing")
-        return _Credentials("client_secret_post" if secret else "none", client_id, secret or "")
-    if secret is not None:
+    names = ("client_secret", "client_assertion", "client_assertion_type")
+    secret, assertion, assertion_type = map(parameters.get, names)
+    by_assertion = assertion is not None or assertion_type is not None
+    if [authorization is not None, secret is not None, by_assertion].count(True) > 1:
         # RFC 6749 2.3: not more than one method in each request.
         raise InvalidRequest("more than one client authentication method")
-    basic = _decode_basic(authorization)
-    if client_id is not None and client_id != basic.client_id:
-        raise InvalidRequest("client_id does not match the Authorization header")
-    return basic
+    if authorization is not None:
+        return _decode_basic(authorization, parameters)
+    if by_assertion:
+        return _read_assertion(parameters)
+    client_id = parameters.get("client_id")
+    if client_id is None:
+        raise InvalidClient("client authentication is missing")
+    return _Credentials("none" if secret is None else "client_secret_post", client_id, secret)
 
 
-def _decode_basic(authorization: str) -> _Credentials:
+def _decode_basic(authorization: str, parameters: Parameters) -> _Credentials:
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         raise InvalidClient("unsupported Authorization scheme", challenge=True)
@@ -84,4 +79,20 @@ def _decode_basic(authorization: str) -> _Credentials:
     if not colon or "\0" in pair:
         raise InvalidClient("malformed Authorization header", challenge=True)
     # RFC 6749 2.3.1: both are form-encoded before they become Basic's user and password.
-    return _Credentials("client_secret_basic", unquote_plus(client_id), unquote_plus(secret))
+    client_id, secret = unquote_plus(client_id), unquote_plus(secret)
+    if parameters.get("client_id") not in (None, client_id):
+        raise InvalidRequest("client_id does not match the Authorization header")
+    return _Credentials("client_secret_basic", client_id, secret)
+
+
+def _read_assertion(parameters: Parameters) -> _Credentials:
+    # RFC 7521 4.2: both parameters, and no client_id but the subject's.
+    assertion_type = parameters.require("client_assertion_type")
+    text = parameters.require("client_assertion")
+    if assertion_type != ASSERTION_TYPE:
+        raise InvalidClient("unsupported client_assertion_type")
+    assertion = client_assertions.read(text)
+    client_id = client_assertions.client_id_of(assertion)
+    if parameters.get("client_id") not in (None, client_id):
+        raise InvalidClient("client_assertion: its subject is not the client_id")
+    return _Credentials(client_assertions.method_of(assertion), client_id, assertion=assertion)

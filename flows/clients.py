@@ -5,35 +5,31 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flows.client_metadata import ClientMetadata, is_loopback_literal
+from conf.channels import LOCALES, Platform
+from conf.settings import Lifetimes
+from flows.channel import Channel
+from flows.claims import CLAIMS
+from flows.client_metadata import ClientMetadata
+from flows.grants.names import PHONE_OTP
+from flows.uris import is_loopback_literal
 from keys.encryption import RecipientKeys
 from storage.outcomes import Unknown
 from storage.store import Store
 
 _KEPT = 10_000
-
-
-class Channel(msgspec.Struct, frozen=True):
-    """One digital product of the group: its name, brand and locale."""
-
-    channel_id: str
-    name: dict[str, str]
-    locale: str
-    color: str
-    logo: str
-    terms_uri: str
-    privacy_uri: str
+_NEUTRAL = "#3d4852"
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
-    """A client's secret, hashed.
+    """A client's secret, in one of three forms.
 
-    By SHA-256 in development, whose secrets are 256 random bits of our own; else by argon2id,
-    since people chose it or another system brought it.
+    Hashed by SHA-256 if it is 256 random bits of our own, by argon2id if people chose it or another
+    system brought it; sealed for `client_secret_jwt`, whose MAC needs it in the clear.
     """
 
     sha256: bytes | None = None
     argon2id: str | None = None
+    sealed: str | None = None
     expires_at: int | None = None  # Unix seconds; a secret that another one takes the place of
 
 
@@ -64,6 +60,11 @@ class ClientDocument(msgspec.Struct, frozen=True):
     secrets: tuple[ClientSecret, ...] = ()  # the newest first; two while one replaces the other
     partner: Partner | None = None
     disabled: bool = False
+    platform: Platform | None = None  # what it runs on; says nothing to the protocol
+
+    def as_json(self) -> str:
+        """The text that the store keeps."""
+        return msgspec.json.encode(self).decode()
 
 
 class Client(msgspec.Struct, frozen=True, dict=True):
@@ -73,6 +74,7 @@ class Client(msgspec.Struct, frozen=True, dict=True):
     metadata: ClientMetadata
     secrets: tuple[ClientSecret, ...]
     channel: Channel
+    lifetimes: Lifetimes  # of what it is given
     partner: Partner | None = None
 
     @property
@@ -85,9 +87,27 @@ class Client(msgspec.Struct, frozen=True, dict=True):
         """What can be encrypted to it: prepared once for as long as the client is remembered."""
         return RecipientKeys(self.metadata.jwks or {"keys": []})
 
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """What it may ask for."""
+        registered = frozenset(self.metadata.scope.split())
+        return registered if self.channel.scopes is None else registered & set(self.channel.scopes)
+
+    @cached_property
+    def claims(self) -> frozenset[str]:
+        """What it may learn of a customer, if they allow it: what its scopes and channel do."""
+        allowed = self.channel.claims
+        return frozenset(
+            claim.name
+            for claim in CLAIMS
+            if claim.scope in self.scopes and (allowed is None or claim.name in allowed)
+        )
+
     def allows_grant(self, grant_type: str) -> bool:
         """Whether it may use a grant type."""
-        return grant_type in self.metadata.grant_types
+        # There is no page in the phone grant, where a partner's customer could be asked.
+        asked = self.partner is None or grant_type != PHONE_OTP
+        return asked and grant_type in self.metadata.grant_types
 
     def redirects_to(self, uri: str) -> bool:
         """Whether `uri` is registered (RFC 9700 4.1.3).
@@ -107,8 +127,7 @@ class Client(msgspec.Struct, frozen=True, dict=True):
 
     def still_allows(self, redirect_uri: str, scope: str) -> bool:
         """Whether a request that was accepted before would be accepted now."""
-        allowed = self.metadata.scope.split()
-        return self.redirects_to(redirect_uri) and all(it in allowed for it in scope.split())
+        return self.redirects_to(redirect_uri) and self.scopes.issuperset(scope.split())
 
 
 def _without_loopback_port(uri: str) -> str | None:
@@ -128,12 +147,27 @@ def _without_loopback_port(uri: str) -> str | None:
     return uri.replace(parts.netloc, host, 1) if uri.startswith(f"http://{parts.netloc}") else None
 
 
+def _of_partner(client_id: str, metadata: ClientMetadata) -> Channel:
+    """What a partner says of itself, in a colour that is nobody's."""
+    return Channel(
+        channel_id="",
+        name={it: metadata.in_language("client_name", it) or client_id for it in LOCALES},
+        locale=LOCALES[0],
+        color=_NEUTRAL,
+        logo="",
+        terms_uri=metadata.tos_uri or "",
+        privacy_uri=metadata.policy_uri or "",
+    )
+
+
 class ClientDirectory:
     """Looks clients up in the store, and keeps them in memory until `forget` is called."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lifetimes: Lifetimes) -> None:
         self._store = store
+        self._lifetimes = lifetimes
         self._clients: dict[str, Client] = {}
+        self._channels: list[Channel] = []
 
     async def get(self, client_id: str) -> Client | None:
         """A client by its identifier, or None."""
@@ -147,11 +181,17 @@ class ClientDirectory:
         document = msgspec.json.decode(found.client.document, type=ClientDocument)
         if document.disabled:
             return None
+        channel = (
+            msgspec.json.decode(found.channel, type=Channel)
+            if document.partner is None
+            else _of_partner(client_id, document.metadata)
+        )
         client = Client(
             client_id=client_id,
             metadata=document.metadata,
             secrets=document.secrets,
-            channel=msgspec.json.decode(found.channel, type=Channel),
+            channel=channel,
+            lifetimes=channel.shortened(self._lifetimes),
             partner=document.partner,
         )
         if len(asked_of) >= _KEPT:
@@ -160,6 +200,15 @@ class ClientDirectory:
         asked_of[client_id] = client
         return client
 
+    async def channels(self) -> list[Channel]:
+        """Every channel of the group."""
+        kept = self._channels
+        if not kept:
+            rows = await self._store.channels_list()
+            kept[:] = (msgspec.json.decode(row.document, type=Channel) for row in rows)
+        return kept
+
     def forget(self) -> None:
         """Look everything up anew: something has changed."""
         self._clients = {}
+        self._channels = []

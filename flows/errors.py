@@ -6,7 +6,7 @@ to the log alone.
 OAuthError
 ├── InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType,
 │   InvalidScope, SlowDown, TemporarilyUnavailable                    RFC 6749, 8628
-├── AccessDenied, UnsupportedResponseType, LoginRequired, RequestNotSupported,
+├── AccessDenied, UnsupportedResponseType, LoginRequired, ConsentRequired, RequestNotSupported,
 │   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
 └── InvalidToken, InsufficientScope                                   RFC 6750
 PageError   what a customer is told on a page, because there is nobody else to tell
@@ -14,6 +14,8 @@ PageError   what a customer is told on a page, because there is nobody else to t
 
 import re
 from typing import ClassVar
+
+from flows.channel import Channel
 
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
 
@@ -121,6 +123,12 @@ class LoginRequired(OAuthError):
     error = "login_required"
 
 
+class ConsentRequired(OAuthError):
+    """OpenID Connect Core 3.1.2.6."""
+
+    error = "consent_required"
+
+
 class RequestNotSupported(OAuthError):
     """OpenID Connect Core 3.1.2.6."""
 
@@ -158,10 +166,21 @@ class InsufficientScope(OAuthError):
 
 
 class PageError(Exception):
-    """What a customer is told on a page; `key` names the text, `description` is for developers."""
+    """What a customer is told on a page; `key` names the text, `description` is for developers.
 
-    def __init__(self, key: str, description: str = "", *, status: int = 400) -> None:
+    With `channel` the page looks like that channel, and says where its customers find help.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        description: str = "",
+        *,
+        status: int = 400,
+        channel: Channel | None = None,
+    ) -> None:
         super().__init__(f"{key}: {description}")
         self.key = key
         self.description = description
         self.status = status
+        self.channel = channel

@@ -12,7 +12,7 @@ from keys.signing import ALGORITHMS
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What an ID token says about its past."""
+    """What an ID token says about its past; `sub` and `sid` in the words of its client."""
 
     sub: str
     client_id: str

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flows import subjects
 from flows.claims import OPENID, select
 from flows.clients import Client
 from flows.grants.grant import Authorized
@@ -21,7 +22,7 @@ async def issue(provider: Provider, client: Client, authorized: Authorized) -> d
     answer: dict[str, Any] = {
         "access_token": access_token,
         "token_type": "Bearer",
-        "expires_in": provider.settings.lifetimes.access_token,
+        "expires_in": client.lifetimes.access_token,
         "scope": authorized.scope,
     }
     if authorized.refresh_token is not None:
@@ -37,12 +38,12 @@ async def _access_token(
     grant = authorized.grant
     claims = {
         "iss": provider.issuer,
-        "sub": grant.sub,
+        "sub": subjects.to_client(provider, client, "sub", grant.sub),
         "aud": provider.issuer,
         "client_id": client.client_id,
         "scope": authorized.scope,
         "iat": now,
-        "exp": now + provider.settings.lifetimes.access_token,
+        "exp": now + client.lifetimes.access_token,
         "auth_time": grant.auth_time,
         "acr": grant.acr,
         # The grant's identifier is part of the `jti`, so that the token can be asked about.
@@ -57,19 +58,19 @@ async def _id_token(
     alg = client.metadata.id_token_signed_response_alg
     claims: dict[str, Any] = {
         "iss": provider.issuer,
-        "sub": grant.sub,
+        "sub": subjects.to_client(provider, client, "sub", grant.sub),
         "aud": client.client_id,
         "iat": now,
-        "exp": now + provider.settings.lifetimes.id_token,
+        "exp": now + client.lifetimes.id_token,
         "auth_time": grant.auth_time,
         "acr": grant.acr,
         "amr": grant.amr.split(),
         "at_hash": left_half_hash(access_token, alg),
-        "sid": grant.sid,
+        "sid": subjects.to_client(provider, client, "sid", grant.sid),
     }
     if isinstance(grant, Redeemed) and grant.nonce is not None:
         claims["nonce"] = grant.nonce
     if grant.customer is not None and grant.claims is not None:
         # Scopes are answered at userinfo; here only what `claims` names (OIDC Core 5.4, 5.5).
-        claims |= select(grant.customer, frozenset(), grant.claims["id_token"])
+        claims |= select(grant.customer, frozenset(), grant.claims["id_token"], client.claims)
     return await response_jwt(provider, client, claims, client.metadata.protection("id_token"))

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from flows import id_token_hint
+from flows import id_token_hint, subjects
 from flows.clients import Client
 from flows.errors import PageError
 from flows.id_token_hint import Hint
-from flows.login import sid_of
+from flows.journeys import sid_of
 from flows.parameters import Parameters
 from flows.provider import Provider
 
@@ -42,15 +42,18 @@ async def logout(
     client = await _client(provider, parameters, hint)
     location = _location(parameters, client)
     browser_sid = sid_of(session_secret) if session_secret else None
-    if not confirmed and (hint is None or browser_sid not in (None, hint.sid)):
+    hinted_sid = (
+        subjects.from_client(provider, client, "sid", hint.sid) if hint and client else None
+    )
+    if not confirmed and (hint is None or browser_sid not in (None, hinted_sid)):
         return Confirm(client)
     now = provider.clock()
     if browser_sid is not None:
         client_id = client.client_id if client else None
         await provider.store.session_end(browser_sid, client_id=client_id, now=now)
-    elif hint is not None:
+    elif hint is not None and hinted_sid is not None:
         # An ID token is no proof of the customer's presence: its client leaves, the others stay.
-        await provider.store.session_leave(hint.sid, client_id=hint.client_id, now=now)
+        await provider.store.session_leave(hinted_sid, client_id=hint.client_id, now=now)
     return SignedOut(client, location)
 
 

@@ -100,7 +100,7 @@ async def send(
     code = code_of(provider, started.challenge_id)
     text = messages.one_time_code(locale, client.channel, code, provider.issuer)
     try:
-        await provider.messenger.send(Message(phone=phone, text=text, code=code))
+        await provider.messenger.send(Message(phone, text, code, client.channel.messages.sender))
     except MessengerError as error:
         provider.log.warning("message_not_sent", client_id=client.client_id, reason=str(error))
         await provider.store.otp_not_sent(journey, attempt=challenge.attempt, now=provider.clock())

@@ -1,8 +1,10 @@
 """Argon2id, for client secrets that people chose or other systems brought.
 
-It is slow on purpose, so it runs in one thread, one hash at a time, behind a queue of bounded
-length; a success is remembered under the secret's SHA-256 for as long as the process lives.
-Requests that bring the same secret at the same time wait for one hash.
+It is slow on purpose, so it runs in one thread, one hash at a time, in the order of arrival; a
+success is remembered under the secret's SHA-256 for as long as the process lives. Requests that
+bring the same secret at the same time wait for one hash. At most two secrets wait for each hash
+that they are compared with: whoever floods one client with wrong secrets delays the others by two
+turns, however much is sent, and none whose secret this process has met.
 """
 
 import asyncio
@@ -13,7 +15,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from flows.errors import TemporarilyUnavailable
 from keys.hashing import sha256
 
-_QUEUE = 16
+_QUEUE = 64
+_QUEUE_OF_ONE = 2  # a client's own: its hosts may bring an old and a new secret at once
 _REMEMBERED = 10_000
 
 
@@ -34,13 +37,14 @@ class PasswordHasher:
     async def verify(self, encoded: str, secret: str) -> bool:
         """Whether `secret` is the one hashed as `encoded`.
 
-        Raises TemporarilyUnavailable when too many wait for their turn.
+        Raises TemporarilyUnavailable when too many wait for their turn, of all or for `encoded`.
         """
         question = (encoded, sha256(secret))
         if question in self._verified:
             return True
         if question not in self._running:
-            if len(self._running) >= _QUEUE:
+            of_one = sum(waiting == encoded for waiting, _ in self._running)
+            if len(self._running) >= _QUEUE or of_one >= _QUEUE_OF_ONE:
                 raise TemporarilyUnavailable(retry_after=1, detail="argon2 queue is full")
             self._running[question] = asyncio.create_task(self._answer(question, secret))
         # Shielded: others may wait for it when this request is gone.

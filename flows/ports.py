@@ -1,8 +1,8 @@
 """What the protocol needs from outside, in its own words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 Clock = Callable[[], int]
 """The time in whole Unix seconds."""
@@ -14,11 +14,15 @@ class MessengerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A one-time code on its way to a customer; `phone` is E.164."""
+    """A one-time code on its way to a customer; `phone` is E.164.
+
+    `sender` is whom it comes from; None leaves that to whoever delivers it.
+    """
 
     phone: str
     text: str
     code: str
+    sender: str | None = None
 
 
 class Messenger(Protocol):
@@ -26,6 +30,60 @@ class Messenger(Protocol):
 
     async def send(self, message: Message, /) -> None:
         """Hand a message over for delivery. Raises MessengerError."""
+
+
+FetchFailure = Literal[
+    "the URL is not one that is fetched",
+    "its host has no address",
+    "its host has an address that is not fetched from",
+    "it cannot be connected to",
+    "TLS with it fails",
+    "it takes too long",
+    "its answer is not HTTP",
+    "it redirects",
+    "its status is not 200",
+    "its media type is another one",
+    "its content is encoded",
+    "its content is too long",
+    "its content is no JWK Set",
+]
+
+
+class FetchError(Exception):
+    """What a URL names could not be had.
+
+    `reason` is for the log. It quotes nothing that the other side sent, and is not for whoever
+    gave the URL either: it tells what there is inside our network.
+    """
+
+    def __init__(self, reason: FetchFailure) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a URL named.
+
+    `media_type` is in lower case and without parameters. `max_age` is for how many seconds it may
+    be kept (RFC 9111 5.2.2): None if the answer does not say, 0 if it must not be.
+    """
+
+    body: bytes
+    media_type: str
+    max_age: int | None
+
+
+class Fetcher(Protocol):
+    """Fetches what somebody else named: `jwks_uri`, `sector_identifier_uri`, `logo_uri`."""
+
+    async def fetch(
+        self, url: str, /, *, media_types: Collection[str], at_most: int = 65_536
+    ) -> Fetched:
+        """Get what `url` names, of one of `media_types` and of `at_most` bytes.
+
+        Raises FetchError, within a few seconds.
+        """
 
 
 class Log(Protocol):

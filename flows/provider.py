@@ -6,6 +6,7 @@ from conf.settings import Settings
 from flows.clients import ClientDirectory
 from flows.passwords import PasswordHasher
 from flows.ports import Clock, Log, Messenger
+from flows.remote_jwks import RemoteKeys
 from keys.ring import KeyRing
 from storage.store import Store
 
@@ -18,6 +19,7 @@ class Provider:
     store: Store
     keys: KeyRing
     clients: ClientDirectory
+    remote_keys: RemoteKeys
     passwords: PasswordHasher
     messenger: Messenger
     clock: Clock

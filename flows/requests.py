@@ -11,10 +11,22 @@ ResponseMode = Literal["query", "fragment", "form_post"]
 RESPONSE_MODES: tuple[ResponseMode, ...] = ("query", "fragment", "form_post")
 
 
+class ConsentAsked(msgspec.Struct, frozen=True):
+    """What a partner's request asks its customer to allow.
+
+    `scope` includes the scopes of what the `claims` parameter names; `claims` is the scope of each
+    of these claims. `always` asks a customer who has answered before too.
+    """
+
+    scope: str
+    claims: Mapping[str, str]
+    always: bool
+
+
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an interaction remembers of its request, and a code of its interaction.
 
-    `required_sub` is the customer that `id_token_hint` or the `claims` parameter names; `locale`
+    `required_sub` is the customer whom `id_token_hint` or the `claims` parameter names; `locale`
     and `login_hint` are for the pages.
     """
 
@@ -31,6 +43,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     claims: Mapping[str, Any] | None = None
     required_sub: str | None = None
     login_hint: str | None = None
+    consent: ConsentAsked | None = None  # of a partner; of nobody else a customer is asked
 
     def to_store(self) -> dict[str, Any]:
         """As the store keeps it."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flows import access_tokens
+from flows import access_tokens, subjects
 from flows.claims import OPENID, select
 from flows.errors import InsufficientScope, InvalidToken
 from flows.parameters import Parameters
@@ -26,10 +26,11 @@ async def userinfo(
     )
     if isinstance(found, Inactive):
         raise InvalidToken("the access token was revoked")
-    claims = {"sub": found.customer.sub} | select(found.customer, token.scopes, found.claims)
     client = await provider.clients.get(token.client_id)
     if client is None:
         raise InvalidToken("the client is no longer registered")
+    sub = subjects.to_client(provider, client, "sub", found.customer.sub)
+    claims = {"sub": sub} | select(found.customer, token.scopes, found.claims, client.claims)
     protection = client.metadata.protection("userinfo")
     if not any(protection):
         return claims

@@ -15,9 +15,11 @@ from flows.clients import ClientDirectory
 from flows.passwords import PasswordHasher
 from flows.ports import Messenger
 from flows.provider import Provider
+from flows.remote_jwks import RemoteKeys
 from idp import loops, metrics
 from idp.errors import http_exception
 from idp.http import Site
+from idp.outbound.fetcher import GuardedFetcher
 from idp.outbound.gateway import Gateway, NoGateway
 from idp.outbound.inbox import Inbox
 from idp.pages import Pages
@@ -61,15 +63,23 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
         stack.push_async_callback(store.close)
         life_cycle = LifeCycle.of(settings, store, application.state.sealer)
         stack.callback(life_cycle.close)
+        log = structlog.get_logger("idp")
+        fetcher = GuardedFetcher(
+            development=settings.development,
+            ca_file=settings.ca_file,
+            private_hosts=settings.outbound_private_hosts,
+        )
+        stack.callback(fetcher.close)
         provider = Provider(
             settings=settings,
             store=store,
             keys=await KeyRing.open(life_cycle, _now()),
-            clients=ClientDirectory(store),
+            clients=ClientDirectory(store, settings.lifetimes),
+            remote_keys=RemoteKeys(fetcher, _now, log),
             passwords=PasswordHasher(),
             messenger=_messenger(application, settings, stack),
             clock=_now,
-            log=structlog.get_logger("idp"),
+            log=log,
         )
         application.state.site = Site(provider, application.state.pages)
         await stack.enter_async_context(loops.running(provider))

@@ -12,14 +12,14 @@ from typer.core import TyperGroup
 
 from conf import settings as configuration
 from conf.channels_file import load_channels
-from conf.settings import ConfigurationError, KeySettings, Settings
+from conf.settings import ConfigurationError, Settings
 from idp import dev as development
 from idp import serve as server
 from idp.commands.terminal import CommandError, Config, Json, examples, show
 from keys.errors import KeysError
 from storage.errors import StoreError, StoreStartError
 
-_GROUPS = ("audit", "channels", "customers", "keys", "secrets", "sessions", "tokens")
+_GROUPS = ("audit", "channels", "clients", "customers", "keys", "secrets", "sessions", "tokens")
 
 
 class _Groups(TyperGroup):
@@ -85,7 +85,7 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="A certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")] = None,
     ca_file: Annotated[
-        Path | None, typer.Option(help="The authorities to trust in calls to others (PEM).")
+        Path | None, typer.Option(help="More authorities to trust in calls to others (PEM).")
     ] = None,
 ) -> None:
     """Run the provider and its store.
@@ -186,9 +186,7 @@ def _channels_faults(files: list[Path], settings: Settings | None) -> tuple[str,
         entries = load_channels(files, secrets_directory=directory / "secrets")
     except ConfigurationError as error:
         return error.faults
-    in_development = settings is not None and settings.development
-    algorithms = (KeySettings() if settings is None else settings.keys).algorithms
-    return channels.faults(entries, algorithms=algorithms, development=in_development)
+    return channels.faults(entries, settings)
 
 
 def _overrides(options: Mapping[str, object]) -> dict[str, object]:

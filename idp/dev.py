@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from conf.channels import ChannelEntry
 from conf.channels_file import (
     DEMO_CHANNELS,
     GROUP_CHANNELS,
-    ChannelEntry,
     ensure_secret_files,
     load_channels,
 )

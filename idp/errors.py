@@ -12,8 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from flows.channel import Channel
 from flows.errors import InvalidClient, MissingToken, OAuthError, PageError
 from idp import http
+from idp.pages import Brand
 from idp.request_log import note
 from keys.errors import SigningUnavailable
 from storage.errors import StoreBug, StoreError
@@ -42,7 +44,7 @@ def answering_errors(handler: Handler, style: Style) -> Handler:
         except PageError as error:
             note(request, error=error.key, detail=error.description)
             if style == "page":
-                return _page(request, error.key, error.status, error.description)
+                return _page(request, error.key, error.status, error.description, error.channel)
             return http.json({"error": error.key}, status=error.status)
         except (StoreError, SigningUnavailable) as error:
             return _unavailable(request, error, style)
@@ -95,12 +97,19 @@ def _bearer(error: OAuthError) -> str:
     return ", ".join([f'Bearer realm="{_REALM}"', *(f'{k}="{v}"' for k, v in members.items())])
 
 
-def _page(request: Request, key: str, status: int, description: str = "") -> Response:
+def _page(
+    request: Request,
+    key: str,
+    status: int,
+    description: str = "",
+    channel: Channel | None = None,
+) -> Response:
+    locale = http.locale(request, channel=channel)
     return http.page(
         request,
         "error.html",
-        locale=http.locale(request),
-        brand=None,
+        locale=locale,
+        brand=Brand.of(channel, locale) if channel else None,
         status=status,
         error=key,
         reference=request.state.reference,

@@ -10,8 +10,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from flows.channel import Channel
 from flows.errors import InvalidRequest
-from flows.login import Browser
+from flows.journeys import Browser
 from flows.parameters import Parameters
 from flows.provider import Provider
 from flows.requests import AuthorizationResponse
@@ -20,6 +21,7 @@ from idp.pages import Brand, Pages
 
 _SIZE_LIMIT = 16 * 1024
 _PARAMETER_LIMIT = 100
+_LOCALE = "ru"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -179,7 +181,13 @@ def deliver(request: Request, response: AuthorizationResponse, locale: str) -> R
     return redirect(f"{response.redirect_uri}{joint}{members}")
 
 
-def locale(request: Request, ui_locales: str | None = None, default: str = "ru") -> str:
-    """The language of a page: as the client wishes, as the browser prefers, or the default."""
+def locales(request: Request, ui_locales: str | None = None) -> list[str]:
+    """The languages that a customer prefers: as the client wishes, then as the browser does."""
     accepted = request.headers.get("accept-language")
-    return site(request).pages.locale(ui_locales, accepted, default)
+    return site(request).pages.locales(ui_locales, accepted)
+
+
+def locale(request: Request, ui_locales: str | None = None, channel: Channel | None = None) -> str:
+    """The language of a page, of those that the channel offers, or we where there is none."""
+    preferred = locales(request, ui_locales)
+    return channel.speaks(preferred) if channel else next(iter(preferred), _LOCALE)

@@ -4,9 +4,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from conf.channels import Support
+from flows.channel import Channel
 from idp.palette import is_color, palette
 from idp.texts import load_texts
 
@@ -22,22 +26,53 @@ _LANGUAGE_RANGE = re.compile(
 class Brand:
     """What a channel looks like.
 
-    `color` is `#rrggbb`; `logo` is the URL path of a square mark that brings its own ground, so
-    that it can stand on light and dark.
+    `color` is `#rrggbb`; `logo` and `favicon` are the URL paths of square marks that bring their own
+    ground, so that they can stand on light and dark.
 
-    Raises `ValueError` for a colour in any other form: it is written into a style sheet.
+    A `partner` is not of the group. Raises `ValueError` for a colour in any other form: it is
+    written into a style sheet.
     """
 
     channel_id: str
     name: str
     color: str
     logo: str | None = None
+    favicon: str | None = None
+    support: Support | None = None
     terms_uri: str | None = None
     privacy_uri: str | None = None
+    partner: Literal["verified", "unverified"] | None = None
 
     def __post_init__(self) -> None:
         if not is_color(self.color):
             raise ValueError(f"brand color must be #rrggbb: {self.color!r}")
+
+    @classmethod
+    def of(cls, channel: Channel, locale: str) -> Self:
+        """A channel's brand, in the customer's language."""
+        path = f"/channels/{channel.channel_id}"
+        logo = f"{path}/logo.svg" if channel.logo else None
+        return cls(
+            channel_id=channel.channel_id,
+            name=channel.named(locale),
+            color=channel.color,
+            logo=logo,
+            favicon=f"{path}/favicon.svg" if channel.favicon else logo,
+            support=channel.support,
+            terms_uri=channel.terms_uri,
+            privacy_uri=channel.privacy_uri,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A row of the page of partners; no brand where it is registered no more."""
+
+    client_id: str
+    consent_id: str
+    brand: Brand | None
+    scopes: tuple[str, ...]
+    since: int  # Unix seconds
 
 
 NEUTRAL = Brand(channel_id="", name="ID", color="#0f6b57")
@@ -66,6 +101,7 @@ class Pages:
         )
         environment.globals["static"] = lambda name: f"/static/{name}?v={versions[name]}"
         environment.tests["web"] = _is_web
+        environment.filters["host"] = _host
         self._templates = {
             name: environment.get_template(name) for name in environment.list_templates()
         }
@@ -88,16 +124,17 @@ class Pages:
             text=texts.text,
             known=texts.known,
             duration=texts.duration,
+            date=texts.date,
         )
 
-    def locale(self, ui_locales: str | None, accept_language: str | None, default: str) -> str:
-        """The best supported locale: the client's `ui_locales`, then the browser's, then default.
+    def locales(self, ui_locales: str | None, accept_language: str | None) -> list[str]:
+        """The supported locales, best first: the client's `ui_locales`, then the browser's.
 
         A malformed value is read as if it were absent (OIDC Core 3.1.2.1: not an error).
         """
         wanted = [tag.partition("-")[0].lower() for tag in (ui_locales or "").split()]
         wanted += _languages(accept_language or "")
-        return next((language for language in wanted if language in self._texts), default)
+        return [language for language in wanted if language in self._texts]
 
 
 def _languages(accept_language: str) -> list[str]:
@@ -121,3 +158,11 @@ def _weight(text: str | None) -> float:
 def _is_web(uri: str | None) -> bool:
     """Whether a link may be shown: terms and privacy URIs can come from a registered client."""
     return uri is not None and uri.startswith(("https://", "http://"))
+
+
+def _host(uri: str) -> str:
+    """Where a link leads, for customers to see."""
+    try:
+        return urlsplit(uri).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""

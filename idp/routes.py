@@ -9,7 +9,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from idp.endpoints import authorization, channel, discovery, health, inbox, interaction, logout
+from flows.client_assertions import TOKEN_PATH
+from idp.endpoints import (
+    authorization,
+    channel,
+    consent,
+    discovery,
+    health,
+    inbox,
+    interaction,
+    logout,
+)
 from idp.endpoints import tokens as t
 from idp.errors import Handler, Style, answering_errors
 from idp.pages import STATIC
@@ -38,7 +48,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/jwks", _GET, discovery.jwks, "jwks_uri", True, "json"),
     Endpoint("/authorize", _BOTH, authorization.authorization, "authorization_endpoint"),
     Endpoint(authorization.CONTINUE_PATH, _GET, authorization.continuation),
-    Endpoint("/token", _POST, t.token, "token_endpoint", True, "json"),
+    Endpoint(TOKEN_PATH, _POST, t.token, "token_endpoint", True, "json"),
     Endpoint("/otp", _POST, t.otp, "phone_otp_endpoint", False, "json"),
     Endpoint("/revoke", _POST, t.revocation, "revocation_endpoint", True, "json"),
     Endpoint("/userinfo", _BOTH, t.userinfo, "userinfo_endpoint", True, "bearer"),
@@ -51,9 +61,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/interaction/{interaction_id}/resend", _POST, interaction.resend),
     Endpoint("/interaction/{interaction_id}/profile", _GET, interaction.profile_page),
     Endpoint("/interaction/{interaction_id}/profile", _POST, interaction.profile_submit),
+    Endpoint("/interaction/{interaction_id}/consent", _GET, consent.consent_page),
+    Endpoint("/interaction/{interaction_id}/consent", _POST, consent.consent_submit),
     Endpoint("/interaction/{interaction_id}/blocked", _GET, interaction.blocked_page),
     Endpoint("/interaction/{interaction_id}/cancel", _POST, interaction.cancel),
     Endpoint("/channels/{channel_id}/logo.svg", _GET, channel.logo),
+    Endpoint("/channels/{channel_id}/favicon.svg", _GET, channel.favicon),
+    Endpoint("/.well-known/assetlinks.json", _GET, channel.android_apps, errors="json"),
+    Endpoint("/.well-known/apple-app-site-association", _GET, channel.ios_apps, errors="json"),
+    Endpoint(consent.PARTNERS_PATH, _GET, consent.partners_page),
+    Endpoint(consent.WITHDRAW_PATH, _POST, consent.withdraw),
     Endpoint("/livez", _GET, health.livez, errors="json"),
     Endpoint("/readyz", _GET, health.readyz, errors="json"),
 )  # fmt: skip

@@ -5,6 +5,7 @@ In a file `~` is a no-break space, `{name}` a value, and a table of CLDR categor
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -60,6 +61,12 @@ class Texts:
         if seconds >= _MINUTE:
             return self.text("duration.minutes", count=-(-seconds // _MINUTE))
         return self.text("duration.seconds", count=max(seconds, 1))
+
+    def date(self, at: int) -> Markup:
+        """The day of a Unix time in words, in UTC."""
+        day = datetime.fromtimestamp(at, UTC)
+        month = self.text(f"month.{day.month}")
+        return self.text("date.full", day=day.day, month=month, year=day.year)
 
 
 def load_texts() -> Mapping[str, Texts]:

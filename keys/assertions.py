@@ -68,7 +68,9 @@ class Assertion:
             header = _HEADER.decode(header_octets)
             claims = _PAYLOAD.decode(payload)
         except (ValueError, RecursionError):
-            raise InvalidToken("header and payload are not JSON objects as they should be") from None
+            raise InvalidToken(
+                "header and payload are not JSON objects as they should be"
+            ) from None
         if header.crit is not msgspec.UNSET:
             raise InvalidToken("header has crit")
         return cls(
@@ -119,10 +121,11 @@ class Assertion:
 
 def _fits(member: Mapping[str, Any], alg: str) -> bool:
     # RFC 7517 4.2 to 4.4: what a key is for. An empty `key_ops` says nothing.
-    operations = member.get("key_ops") or ("verify",)
+    operations = member.get("key_ops")
+    if isinstance(operations, list) and operations and "verify" not in operations:
+        return False
     return (
         (member.get("kty"), member.get("crv")) == _KINDS[alg]
         and member.get("use", "sig") == "sig"
         and member.get("alg", alg) == alg
-        and "verify" in operations
     )

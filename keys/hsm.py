@@ -150,15 +150,17 @@ class Hsm:
         self._prove(key)
         return key
 
-    def destroy(self, kid: str) -> None:
-        """Destroy the private and the public key `kid`; without effect if they are not there."""
+    def destroy(self, kid: str) -> bool:
+        """Destroy the private and the public key `kid`; whether anything of them was there."""
 
-        def destroy(session: Session) -> None:
-            for found in session.key_objects(kid):
-                found.destroy()
+        def destroy(session: Session) -> bool:
+            found = session.key_objects(kid)
+            for part in found:
+                part.destroy()
+            return bool(found)
 
         with self._changing:
-            self._sessions.run(destroy, doing=f"destroy the key {kid}")
+            return self._sessions.run(destroy, doing=f"destroy the key {kid}")
 
     async def signature(self, kid: str, alg: str, data: bytes) -> bytes:
         """Return the signature of `data` with the key `kid`, without blocking the event loop."""

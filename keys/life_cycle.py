@@ -179,6 +179,8 @@ class LifeCycle:
         if hsm:
             if self.hsm is None:
                 raise HsmError("there is no hardware security module in the settings ([hsm])")
+            if alg == ENCRYPTION_ALG:
+                raise HsmError("only signing keys live in the hardware security module")
             return self.hsm.generate(alg)
         return DecryptionKey.generate() if alg == ENCRYPTION_ALG else SigningKey.generate(alg)
 
@@ -250,8 +252,8 @@ class LifeCycle:
         if not left or self.hsm is None:
             return False
         for row in left:
-            await asyncio.to_thread(self.hsm.destroy, row.kid)
-            await self.store.signing_key_forgotten(row.kid, now=now)
+            found = await asyncio.to_thread(self.hsm.destroy, row.kid)
+            await self.store.signing_key_forgotten(row.kid, found=found, now=now)
         return True
 
 

@@ -124,13 +124,18 @@ class KeyRing:
         contents = self._contents
         store = self._life_cycle.store
         settled_at = contents.secrets.settled_at
-        changed = [
-            await self._life_cycle.advance(contents.rows, now),
-            await server_secrets.tend(store, contents.secret_rows, now),
-            settled_at is not None and settled_at <= now,
-        ]
-        if any(changed):
+        if settled_at is not None and settled_at <= now:
             await self.reload(now)
+        changed = await server_secrets.tend(store, contents.secret_rows, now)
+        try:
+            changed |= await self._life_cycle.advance(contents.rows, now)
+        except HsmError:
+            # What needs no module has been done before it was asked.
+            changed = True
+            raise
+        finally:
+            if changed:
+                await self.reload(now)
 
     async def sign(self, claims: Mapping[str, object], *, alg: str, typ: str) -> str:
         """Return `claims` as a JWT signed with the active key of `alg`, of the media type `typ`.

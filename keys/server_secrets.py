@@ -37,6 +37,12 @@ SERVER_SECRETS: tuple[ServerSecret, ...] = (
         "every customer would have to sign in anew",
         rotates=False,
     ),
+    ServerSecret(
+        "pairwise",
+        "the subjects under which partners know customers are derived from it: "
+        "every customer would be a stranger to every partner, and lose what they have there",
+        rotates=False,
+    ),
 )
 
 

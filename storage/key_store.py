@@ -10,6 +10,7 @@ from storage.procedures import Procedures
 from storage.records import (
     By,
     KeyPolicy,
+    ResealedClient,
     ResealedKey,
     ResealedSecret,
     ServerSecretRow,
@@ -122,9 +123,9 @@ class KeyStore(Procedures):
         """Revoke every key and remove every secret; how many there were."""
         return await self._call("keys_abandon", int, now=now, **msgspec.structs.asdict(by))
 
-    async def signing_key_forgotten(self, kid: str, *, now: int) -> None:
+    async def signing_key_forgotten(self, kid: str, *, found: bool, now: int) -> None:
         """The hardware security module no longer holds a key that has left."""
-        await self._call("signing_key_forgotten", o.KeyChange, kid=kid, now=now)
+        await self._call("signing_key_forgotten", o.KeyChange, kid=kid, found=found, now=now)
 
     async def _change_key(
         self,
@@ -172,6 +173,7 @@ class KeyStore(Procedures):
         self,
         keys: Sequence[ResealedKey],
         secrets: Sequence[ResealedSecret],
+        clients: Sequence[ResealedClient] = (),
         *,
         to: str,
         by: By,
@@ -183,6 +185,7 @@ class KeyStore(Procedures):
             int,
             keys=msgspec.to_builtins(keys),
             secrets=msgspec.to_builtins(secrets),
+            clients=msgspec.to_builtins(clients),
             to=to,
             now=now,
             **msgspec.structs.asdict(by),

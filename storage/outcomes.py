@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from storage.records import AuditPosition, Block, ClientRow, Customer, Step
+from storage.records import (
+    AuditPosition,
+    Block,
+    ChannelRevision,
+    ClientRow,
+    Consent,
+    Customer,
+    RevisedRow,
+    Step,
+)
 
 Request = Mapping[str, Any]
 
@@ -59,13 +68,47 @@ class FoundChannel(Outcome, frozen=True, tag="channel"):
     document: str
 
 
-class ChannelsChange(msgspec.Struct, frozen=True):
-    """What applying channels changed, by identifier."""
+class Applied(Outcome, frozen=True, tag="applied"):
+    """The changes are made, by this call or by one before it."""
 
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    unchanged: int = 0
+    revision: int
+
+
+class InUse(Outcome, frozen=True, tag="in_use"):
+    """A client would be left without its channel; nothing was changed."""
+
+    client_id: str
+
+
+class FoundRevision(Outcome, frozen=True, tag="channel_revision"):
+    """What a revision made of which rows."""
+
+    revision: ChannelRevision
+    changes: tuple[RevisedRow, ...]
+
+
+class Created(Outcome, frozen=True, tag="created"):
+    """It is there, by this call or by one before it."""
+
+
+class Exists(Outcome, frozen=True, tag="exists"):
+    """The identifier is another's."""
+
+
+class Stale(Outcome, frozen=True, tag="stale"):
+    """It is no longer what the caller looked at; nothing was changed."""
+
+
+class Deleted(Outcome, frozen=True, tag="deleted"):
+    """It is gone, by this call or by one before it, with all that hung on it."""
+
+
+class Accepted(Outcome, frozen=True, tag="accepted"):
+    """A client assertion, used for the first time."""
+
+
+class UsedBefore(Outcome, frozen=True, tag="used_before"):
+    """A client assertion that another request has used."""
 
 
 # Sessions and interactions
@@ -103,13 +146,17 @@ class Stored(Outcome, frozen=True, tag="stored"):
 
 
 class FoundInteraction(Outcome, frozen=True, tag="interaction"):
-    """A login in progress."""
+    """A login in progress.
+
+    At the step `consent`, `declined` is the scope that its customer declined before.
+    """
 
     step: Step
     request: Request
     phone: str | None = None
     tries_left: int | None = None
     resend_at: int | None = None
+    declined: str = ""
 
 
 class OtherBrowser(Outcome, frozen=True, tag="other_browser"):
@@ -134,6 +181,26 @@ class SignedIn(Outcome, frozen=True, tag="signed_in"):
     sub: str
     sid: str
     request: Request
+
+
+class ConsentAwaited(Outcome, frozen=True, tag="consent_awaited"):
+    """The customer has signed in to the session `sid`, and is asked what they allow."""
+
+    sid: str
+
+
+class ConsentMissing(Outcome, frozen=True, tag="consent_missing"):
+    """The customer has to be asked first: they were not yet, or not for so much."""
+
+
+class FoundConsents(Outcome, frozen=True, tag="consents"):
+    """What the customer of a session allows."""
+
+    consents: tuple[Consent, ...]
+
+
+class Withdrawn(Outcome, frozen=True, tag="withdrawn"):
+    """The consent and the grants under it have ended, by this call or before it."""
 
 
 class OtherCustomer(Outcome, frozen=True, tag="other_customer"):
@@ -318,17 +385,26 @@ class Removed(Outcome, frozen=True, tag="removed"):
 
 ClientRead = FoundClient | Unknown
 ChannelRead = FoundChannel | Unknown
+ChannelsApply = Applied | Stale | InUse
+ChannelRevisionRead = FoundRevision | Unknown
+ClientCreate = Created | Exists | Unknown
+ClientUpdate = Changed | Stale | Unknown
+ClientDelete = Deleted | Unknown
+AssertionUse = Accepted | UsedBefore
 AuthorizationRequestStore = Stored | Limited
 AuthorizationRequestRead = FoundRequest | Unknown
 SessionRead = FoundSession | Unknown
-CodeIssue = Issued | SessionEnded | Limited
+CodeIssue = Issued | SessionEnded | ConsentMissing | Limited
 CodeRedeem = Redeemed | Unknown | Expired | Mismatch | Replayed
-InteractionStart = InteractionStarted | Limited
-InteractionRead = FoundInteraction | Unknown | OtherBrowser | Expired
+InteractionStart = InteractionStarted | SessionEnded | Limited
+InteractionRead = FoundInteraction | Completed | Unknown | OtherBrowser | Expired
 InteractionCancel = Cancelled | Completed | Unknown | OtherBrowser | Expired
-InteractionOtpStart = OtpStarted | Refused | Limited | Completed | Unknown | OtherBrowser | Expired
+InteractionOtpStart = (
+    OtpStarted | Refused | Limited | ConsentAwaited | Completed | Unknown | OtherBrowser | Expired
+)
 InteractionOtpVerify = (
     SignedIn
+    | ConsentAwaited
     | Unregistered
     | Wrong
     | Exhausted
@@ -343,13 +419,21 @@ InteractionOtpVerify = (
     | Expired
 )
 CustomerRegister = (
-    SignedIn | OtherCustomer | CustomerBlocked | Completed | Unknown | OtherBrowser | Expired
+    SignedIn
+    | ConsentAwaited
+    | OtherCustomer
+    | CustomerBlocked
+    | Completed
+    | Unknown
+    | OtherBrowser
+    | Expired
 )
+ConsentDecide = SignedIn | Cancelled | Completed | Unknown | OtherBrowser | Expired
+ConsentsList = FoundConsents | Unknown
+ConsentWithdraw = Withdrawn | Unknown
 CustomerRead = FoundCustomer | Unknown
 OtpStart = OtpStarted | Refused | Limited | Unknown
-OtpRedeem = (
-    Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | CustomerBlocked | Unknown
-)
+OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | CustomerBlocked | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
 AccessTokenRead = Active | Inactive
 TokenRevoke = Revoked | Unknown | Mismatch

@@ -1,10 +1,19 @@
 """Calling a stored procedure: its arguments, and its answer as a value."""
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from conf.settings import Lifetimes
 from storage.connection import Connection
+
+
+@lru_cache
+def plain(lifetimes: Lifetimes) -> dict[str, int]:
+    """Lifetimes as an argument of procedures."""
+    members: dict[str, int] = msgspec.to_builtins(lifetimes)
+    return members
 
 
 class Procedures:

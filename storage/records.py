@@ -7,13 +7,26 @@ import msgspec
 
 from conf.settings import Lifetimes
 
+ClientSource = Literal["channels", "operator", "registration"]
+
 
 class ClientRow(msgspec.Struct, frozen=True):
-    """A client as it is kept: the protocol layer's own document, as JSON text."""
+    """A client as it is kept: the protocol layer's own document, as JSON text.
+
+    `source` is who manages it: a channels file, an operator or, by RFC 7592, the client itself.
+    """
 
     client_id: str
     channel_id: str
     document: str
+    source: ClientSource = "channels"
+
+
+class ClientsPage(msgspec.Struct, frozen=True):
+    """A part of a list of clients; `after` is where it goes on, if it does."""
+
+    clients: tuple[ClientRow, ...]
+    after: str | None = None
 
 
 class ChannelRow(msgspec.Struct, frozen=True):
@@ -21,6 +34,55 @@ class ChannelRow(msgspec.Struct, frozen=True):
 
     channel_id: str
     document: str
+
+
+class ChannelsState(msgspec.Struct, frozen=True):
+    """Channels with the clients that files manage; `version` stands for exactly these rows."""
+
+    channels: tuple[ChannelRow, ...]
+    clients: tuple[ClientRow, ...]
+    version: str
+
+
+class ChannelsChange(msgspec.Struct, frozen=True):
+    """A channel or a client that is to be `row`, or with None not to be."""
+
+    kind: Literal["channel", "client"]
+    id: str
+    row: ChannelRow | ClientRow | None
+
+
+class ChangedRow(msgspec.Struct, frozen=True):
+    """What became of a channel or a client; of a client, `channel_id` is its channel."""
+
+    kind: Literal["channel", "client"]
+    id: str
+    channel_id: str
+    what: Literal["added", "changed", "removed"]
+
+
+class ChannelRevision(msgspec.Struct, frozen=True):
+    """What was applied to channels and their clients at once.
+
+    `undoes` is the revision that it took back, `forced` says that it broke running clients.
+    """
+
+    revision: int
+    at: int
+    by: str
+    forced: bool
+    reason: str | None = None
+    undoes: int | None = None
+    changed: tuple[ChangedRow, ...] = ()
+
+
+class RevisedRow(msgspec.Struct, frozen=True):
+    """A channel or a client before and after a revision: members of its row."""
+
+    kind: Literal["channel", "client"]
+    id: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -33,6 +95,19 @@ class Customer(msgspec.Struct, frozen=True):
     given_name: str | None = None
     family_name: str | None = None
     claims: Mapping[str, Any] | None = None
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What a customer allows a partner's client; `scope` has single spaces between its names.
+
+    Grants hang on it by `consent_id`: taking something back makes it another consent.
+    """
+
+    client_id: str
+    consent_id: str
+    scope: str
+    granted_at: int
+    updated_at: int
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -165,6 +240,14 @@ class ResealedSecret(msgspec.Struct, frozen=True):
     new: str
 
 
+class ResealedClient(msgspec.Struct, frozen=True):
+    """The document of a client whose secrets are under another key-encryption key."""
+
+    client_id: str
+    old: str
+    new: str
+
+
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the audit trail; `by` is None where the server itself acted.
 
@@ -192,7 +275,7 @@ class AuditPosition(msgspec.Struct, frozen=True):
         return f"{self.seq}:{self.hash}"
 
 
-Step = Literal["phone", "code", "profile", "blocked", "done", "cancelled"]
+Step = Literal["phone", "code", "profile", "consent", "blocked", "done", "cancelled"]
 
 
 class KeyedLimit(msgspec.Struct, frozen=True):

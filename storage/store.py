@@ -6,7 +6,6 @@ Unix seconds; `attempt` names one request, so that its repetition is told from a
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +14,13 @@ import msgspec
 from conf.settings import Lifetimes, Limit, Settings
 from storage import outcomes as o
 from storage.audit_store import AuditStore
+from storage.channel_store import ChannelStore
+from storage.client_store import ClientStore
 from storage.connection import Connection, Observe
+from storage.consent_store import ConsentStore
 from storage.key_store import KeyStore
+from storage.procedures import plain
 from storage.records import (
-    ChannelRow,
-    ClientRow,
     KeyedLimit,
     NewChallenge,
     SignIn,
@@ -28,23 +29,17 @@ from storage.records import (
 from storage.security_store import SecurityStore
 
 
-@lru_cache
-def _lifetimes(lifetimes: Lifetimes) -> dict[str, int]:
-    plain: dict[str, int] = msgspec.to_builtins(lifetimes)
-    return plain
-
-
 def _limit(limit: Limit) -> dict[str, int]:
     return {"burst": limit.burst, "period": limit.period}
 
 
 def _sign_in(sign_in: SignIn) -> dict[str, Any]:
     arguments: dict[str, Any] = msgspec.structs.asdict(sign_in)
-    arguments["lifetimes"] = _lifetimes(sign_in.lifetimes)
+    arguments["lifetimes"] = plain(sign_in.lifetimes)
     return arguments
 
 
-class Store(AuditStore, KeyStore, SecurityStore):
+class Store(AuditStore, ChannelStore, ClientStore, ConsentStore, KeyStore, SecurityStore):
     """All that the server may ask of Tarantool."""
 
     @classmethod
@@ -76,27 +71,6 @@ class Store(AuditStore, KeyStore, SecurityStore):
     async def client_read(self, client_id: str) -> o.ClientRead:
         """A client with its channel's document."""
         return await self._call("client_read", o.ClientRead, client_id=client_id)
-
-    async def clients_list(self) -> tuple[ClientRow, ...]:
-        """Every client."""
-        return await self._call("clients_list", tuple[ClientRow, ...])
-
-    async def channel_read(self, channel_id: str) -> o.ChannelRead:
-        """A channel's document."""
-        return await self._call("channel_read", o.ChannelRead, channel_id=channel_id)
-
-    async def channels_apply(
-        self, channels: Sequence[ChannelRow], clients: Sequence[ClientRow], *, by: str, now: int
-    ) -> o.ChannelsChange:
-        """Make the given channels, and their clients, exactly as given; leave the others alone."""
-        return await self._call(
-            "channels_apply",
-            o.ChannelsChange,
-            channels=msgspec.to_builtins(channels),
-            clients=msgspec.to_builtins(clients),
-            by=by,
-            now=now,
-        )
 
     async def revisions_read(self) -> dict[str, int]:
         """How often `clients` and `keys` have changed, for whoever keeps copies of them."""
@@ -163,6 +137,7 @@ class Store(AuditStore, KeyStore, SecurityStore):
     ) -> o.CodeIssue:
         """Single sign-on: a grant and a code for a session, if it is still `sub`'s.
 
+        A partner's `request` is granted as far as its customer allows it, if they were asked.
         Like everything that can be begun over and over, within `limit` and the store's memory.
         """
         return await self._call(
@@ -173,7 +148,7 @@ class Store(AuditStore, KeyStore, SecurityStore):
             request=request,
             grant_id=grant_id,
             code_hash=code_hash,
-            lifetimes=_lifetimes(lifetimes),
+            lifetimes=plain(lifetimes),
             limit=msgspec.to_builtins(limit),
             now=now,
         )
@@ -203,7 +178,7 @@ class Store(AuditStore, KeyStore, SecurityStore):
             code_challenge=code_challenge,
             refresh_hash=refresh_hash,
             attempt=attempt,
-            lifetimes=_lifetimes(lifetimes),
+            lifetimes=plain(lifetimes),
             now=now,
         )
 
@@ -218,8 +193,12 @@ class Store(AuditStore, KeyStore, SecurityStore):
         expires_at: int,
         limit: KeyedLimit,
         now: int,
+        sid: str | None = None,
     ) -> o.InteractionStart:
-        """Begin a login in one browser, if `limit` and the store's memory have room for one."""
+        """Begin a login in one browser, if `limit` and the store's memory have room for one.
+
+        It begins at the phone; with `sid` at the consent of that session's customer.
+        """
         return await self._call(
             "interaction_start",
             o.InteractionStart,
@@ -229,6 +208,7 @@ class Store(AuditStore, KeyStore, SecurityStore):
             expires_at=expires_at,
             limit=msgspec.to_builtins(limit),
             now=now,
+            sid=sid,
         )
 
     async def interaction_read(
@@ -405,7 +385,7 @@ class Store(AuditStore, KeyStore, SecurityStore):
             successor_hash=successor_hash,
             scope=scope,
             attempt=attempt,
-            lifetimes=_lifetimes(lifetimes),
+            lifetimes=plain(lifetimes),
             now=now,
         )
 

@@ -25,7 +25,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
         code_challenge=b64url(sha256(verifier)) if verifier else None,
         refresh_hash=sha256(refresh_token),
         attempt=random_id(),
-        lifetimes=provider.settings.lifetimes,
+        lifetimes=client.lifetimes,
         now=provider.clock(),
     )
     if not isinstance(redeemed, Redeemed):

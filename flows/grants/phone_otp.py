@@ -117,7 +117,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
             grant_id=grant_id,
             acr=one_time_code.ACR,
             amr=one_time_code.AMR,
-            lifetimes=provider.settings.lifetimes,
+            lifetimes=client.lifetimes,
         ),
         now=provider.clock(),
     )
@@ -137,10 +137,9 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
 
 
 def _scope(client: Client, requested: str | None) -> str:
-    allowed = client.metadata.scope.split()
     asked = requested.split() if requested else [OPENID]
     known = [name for name in dict.fromkeys(asked) if name in SCOPES]
-    if not known or any(name not in allowed for name in known):
+    if not known or not client.scopes.issuperset(known):
         raise InvalidScope("the client may not ask for this scope")
     if not client.allows_grant(REFRESH_TOKEN):
         known = [name for name in known if name != OFFLINE_ACCESS]

@@ -29,7 +29,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
         successor_hash=sha256(successor),
         scope=scope,
         attempt=random_id(),
-        lifetimes=provider.settings.lifetimes,
+        lifetimes=client.lifetimes,
         now=provider.clock(),
     )
     if isinstance(rotated, Mismatch) and rotated.parameter == "scope":

@@ -1,6 +1,5 @@
 """`idp keys`: the life of the signing keys, and of our own encryption key."""
 
-import datetime as dt
 from typing import Annotated
 
 import typer
@@ -31,6 +30,7 @@ from idp.commands.terminal import (
     group,
     show,
 )
+from idp.commands.times import TIME, time_of
 from keys.errors import HsmError, SealError
 from keys.life_cycle import LifeCycle, policy_of
 from storage import outcomes as o
@@ -51,10 +51,9 @@ Alg = Annotated[str, typer.Argument(help="The algorithm, such as ES256.")]
 Kid = Annotated[str, typer.Argument(help="The key's id, as `idp keys list` shows it.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it although it is unsafe; see --reason.")]
 At = Annotated[
-    dt.datetime | None,
+    str | None,
     typer.Option(
-        formats=["%Y-%m-%dT%H:%M:%SZ"],
-        metavar="TIME",
+        metavar=TIME,
         help="When, such as 2027-01-01T03:00:00Z; without it, as soon as that is safe.",
     ),
 ]
@@ -266,11 +265,11 @@ def _revoke(settings: Settings, kid: str, reason: str) -> SigningKeyRow:
 
 
 async def _activate(
-    life_cycle: LifeCycle, row: SigningKeyRow, at: dt.datetime | None, *, force: bool, reason: str
+    life_cycle: LifeCycle, row: SigningKeyRow, at: str | None, *, force: bool, reason: str
 ) -> SigningKeyRow:
     moment_now = now()
     if at is not None:
-        wanted = int(at.replace(tzinfo=dt.UTC).timestamp())
+        wanted = time_of("--at", at, moment_now)
     else:
         wanted = moment_now if force else life_cycle.earliest(row, moment_now)
     outcome = await life_cycle.schedule(

@@ -13,9 +13,10 @@ import typer
 
 from conf import settings as configuration
 from conf.settings import Settings
+from idp.commands.terminal import CommandError
 from keys import sealed_keys
 from keys.life_cycle import LifeCycle
-from keys.sealing import load_sealer
+from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
 from storage.store import Store
 
@@ -31,7 +32,9 @@ def settings_of(config: Path | None, directory: Path | None) -> Settings:
     return configuration.development(directory=(directory or Path("var")).absolute())
 
 
-def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(
+    settings: Settings, work: Callable[[Store], Awaitable[T]], *, alone: bool = False
+) -> T:
     """Do `work` on the running server's store; if no server runs, on one started for that long.
 
     Raises StoreStartError and StoreError.
@@ -44,17 +47,17 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
         finally:
             await store.close()
 
-    with _running_store(settings):
+    with _running_store(settings, alone=alone):
         return asyncio.run(opened())
 
 
-def with_keys(
-    settings: Settings, work: Callable[[LifeCycle], Awaitable[T]], *, lost: bool = False
+def with_sealer(
+    settings: Settings, work: Callable[[Store, Sealer], Awaitable[T]], *, lost: bool = False
 ) -> T:
-    """Do the same with the keys in that store.
+    """Do the same with what seals secrets in that store.
 
-    Raises SealError too: before `work` can seal anything that the servers could not open, unless
-    what is there counts as `lost`.
+    Raises SealError too: before `work` can seal anything that the servers could not open. Where
+    what is there counts as `lost`, that is no matter, but no server may run.
     """
     sealer = load_sealer(settings.key_encryption_keys)
 
@@ -62,19 +65,32 @@ def with_keys(
         for row in await store.signing_keys():
             if row.state != "revoked" and not lost:
                 sealed_keys.open_public(row, sealer)
+        return await work(store, sealer)
+
+    return with_store(settings, opened, alone=lost)
+
+
+def with_keys(
+    settings: Settings, work: Callable[[LifeCycle], Awaitable[T]], *, lost: bool = False
+) -> T:
+    """Do the same with the keys in that store. Raises as `with_sealer` does."""
+
+    async def opened(store: Store, sealer: Sealer) -> T:
         with contextlib.closing(LifeCycle.of(settings, store, sealer)) as life_cycle:
             return await work(life_cycle)
 
-    return with_store(settings, opened)
+    return with_sealer(settings, opened, lost=lost)
 
 
 @contextlib.contextmanager
-def _running_store(settings: Settings) -> Iterator[None]:
+def _running_store(settings: Settings, *, alone: bool) -> Iterator[None]:
     store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
     try:
         store.start()
-    except StoreInUseError:
+    except StoreInUseError as error:
         # A server runs, and its store with it.
+        if alone:
+            raise CommandError(f"stop the server first: {error}") from None
         yield
         return
     try:

@@ -19,9 +19,9 @@ def time_of(option: str, text: str, now: int) -> int:
     An age is a number of seconds (`s`), minutes (`m`), hours (`h`) or days (`d`). Raises
     BadParameter.
     """
-    age = _AGE.fullmatch(text)
+    age = _seconds(text)
     if age is not None:
-        return now - int(age["count"]) * _UNITS[age["unit"]]
+        return now - age
     try:
         moment = dt.datetime.fromisoformat(text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
@@ -29,3 +29,16 @@ def time_of(option: str, text: str, now: int) -> int:
         raise typer.BadParameter(
             f"{option} {text}: must be a time such as 2026-11-22, 2026-11-22T10:30Z or 2h (ago)"
         ) from None
+
+
+def duration_of(option: str, text: str) -> int:
+    """The seconds of a length of time such as `24h`. Raises BadParameter."""
+    seconds = _seconds(text)
+    if seconds is None:
+        raise typer.BadParameter(f"{option} {text}: must be a length of time such as 24h or 90m")
+    return seconds
+
+
+def _seconds(text: str) -> int | None:
+    match = _AGE.fullmatch(text)
+    return int(match["count"]) * _UNITS[match["unit"]] if match is not None else None

@@ -3,12 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flows import authorize, login
+from flows import authorize, journeys, login
 from flows.errors import PageError
 from flows.parameters import Parameters
 from flows.requests import AuthorizationResponse
 from idp import http
-from idp.endpoints.interaction import proceed
+from idp.endpoints.journey import proceed
 from keys.hashing import random_id
 from storage.outcomes import Limited, Unknown
 
@@ -36,7 +36,7 @@ async def continuation(request: Request) -> Response:
 
 async def _store(request: Request, parameters: Parameters) -> Response:
     provider = http.site(request).provider
-    checked = await authorize.check(provider, parameters, _locale(request, parameters))
+    checked = await authorize.check(provider, parameters, _locales(request, parameters))
     if isinstance(checked, AuthorizationResponse):
         return http.deliver(request, checked, http.locale(request))
     # `SameSite=Lax` keeps the session cookie from a cross-site POST: the browser comes again.
@@ -46,23 +46,23 @@ async def _store(request: Request, parameters: Parameters) -> Response:
         request_id,
         parameters.only(authorize.PARAMETERS).values,
         expires_at=now + _REQUEST_SECONDS,
-        limit=login.beginnings(provider, http.browser(request).address),
+        limit=journeys.beginnings(provider, http.browser(request).address),
         now=now,
     )
     if isinstance(stored, Limited):
-        response = login.no_room(provider, checked.request)
+        response = journeys.no_room(provider, checked.request)
         return http.deliver(request, response, checked.request.locale)
     return http.redirect(f"{CONTINUE_PATH}?request_id={request_id}")
 
 
 async def _answer(request: Request, parameters: Parameters) -> Response:
     provider = http.site(request).provider
-    checked = await authorize.check(provider, parameters, _locale(request, parameters))
+    checked = await authorize.check(provider, parameters, _locales(request, parameters))
     if isinstance(checked, AuthorizationResponse):
         return http.deliver(request, checked, http.locale(request))
     entered = await login.enter(provider, checked, http.browser(request))
     return proceed(request, entered, checked.request.locale)
 
 
-def _locale(request: Request, parameters: Parameters) -> str | None:
-    return http.locale(request, parameters.get("ui_locales"), "") or None
+def _locales(request: Request, parameters: Parameters) -> list[str]:
+    return http.locales(request, parameters.get("ui_locales"))

@@ -1,10 +1,11 @@
-"""What a channel looks like: its logo."""
+"""What channels show of themselves: their logos, and the apps that belong to them."""
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flows.clients import Channel
+from flows.app_links import app_site_association, asset_links
+from flows.channel import Channel
 from flows.errors import PageError
 from idp import http
 from storage.outcomes import Unknown
@@ -13,13 +14,40 @@ _KEPT = 3600  # seconds
 
 
 async def logo(request: Request) -> Response:
-    """A channel's logo as SVG; whatever it holds, it may do nothing."""
+    """A channel's logo."""
+    return _drawing((await _channel(request)).logo)
+
+
+async def favicon(request: Request) -> Response:
+    """What stands for a channel in a browser's tab."""
+    return _drawing((await _channel(request)).favicon)
+
+
+async def android_apps(request: Request) -> Response:
+    """Digital Asset Links."""
+    channels = await http.site(request).provider.clients.channels()
+    return http.public_json(asset_links(channels), _KEPT)
+
+
+async def ios_apps(request: Request) -> Response:
+    """Apple's associated domains; the file has no extension, and must not be behind a redirect."""
+    channels = await http.site(request).provider.clients.channels()
+    return http.public_json(app_site_association(channels), _KEPT)
+
+
+async def _channel(request: Request) -> Channel:
     found = await http.site(request).provider.store.channel_read(request.path_params["channel_id"])
     if isinstance(found, Unknown):
         raise PageError("not_found", status=404)
-    channel = msgspec.json.decode(found.document, type=Channel)
+    return msgspec.json.decode(found.document, type=Channel)
+
+
+def _drawing(svg: str) -> Response:
+    """SVG; whatever it holds, it may do nothing."""
+    if not svg:
+        raise PageError("not_found", status=404)
     headers = {
         "Cache-Control": f"public, max-age={_KEPT}",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     }
-    return Response(channel.logo, headers=headers, media_type="image/svg+xml")
+    return Response(svg, headers=headers, media_type="image/svg+xml")

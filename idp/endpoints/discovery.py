@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from flows.authorize import ACR_VALUES, DISPLAYS, PROMPTS
 from flows.claims import CLAIMS, SCOPES
-from flows.client_metadata import AUTH_METHODS
+from flows.client_metadata import AUTH_METHODS, AUTH_SIGNING_ALGS, SUBJECT_TYPES
 from flows.grants.table import GRANTS
 from flows.provider import Provider
 from flows.requests import RESPONSE_MODES
@@ -32,7 +32,6 @@ async def jwks(request: Request) -> Response:
 
 def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
     """The provider's metadata; `endpoints` has each endpoint's path by its metadata name."""
-    auth_methods = list(AUTH_METHODS)
     return {
         "issuer": provider.issuer,
         **{name: provider.issuer + path for name, path in endpoints.items()},
@@ -40,10 +39,9 @@ def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
-        "subject_types_supported": ["public"],
+        "subject_types_supported": list(SUBJECT_TYPES),
         **_response_jwts(provider.keys.algorithms()),
-        "token_endpoint_auth_methods_supported": auth_methods,
-        "revocation_endpoint_auth_methods_supported": auth_methods,
+        **_client_authentication(endpoints),
         "code_challenge_methods_supported": ["S256"],
         "claim_types_supported": ["normal"],
         "claims_supported": [*_PROTOCOL_CLAIMS, *(claim.name for claim in CLAIMS)],
@@ -55,6 +53,16 @@ def metadata(provider: Provider, endpoints: dict[str, str]) -> dict[str, Any]:
         "prompt_values_supported": list(PROMPTS),
         "display_values_supported": list(DISPLAYS),
         "ui_locales_supported": ["ru", "en"],
+    }
+
+
+def _client_authentication(endpoints: dict[str, str]) -> dict[str, list[str]]:
+    algorithms = [alg for algs in AUTH_SIGNING_ALGS.values() for alg in algs]
+    return {
+        f"{endpoint}_auth_{what}_supported": list(values)
+        for endpoint in ("token_endpoint", "revocation_endpoint", "introspection_endpoint")
+        if endpoint in endpoints
+        for what, values in (("methods", AUTH_METHODS), ("signing_alg_values", algorithms))
     }
 
 

@@ -5,11 +5,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flows.clients import Client
 from flows.logout import PARAMETERS, Confirm, SignedOut
 from flows.logout import logout as sign_out
 from flows.parameters import Parameters
 from idp import cookies, csrf, http
-from idp.endpoints.interaction import brand_of
+from idp.endpoints.journey import brand_of
 
 CONFIRM_PATH = "/logout/confirm"
 
@@ -44,7 +45,7 @@ async def _logout(request: Request, *, confirmed: bool) -> Response:
 
 
 def _ask(request: Request, parameters: Parameters, asked: Confirm, token: str) -> Response:
-    locale = http.locale(request, parameters.get("ui_locales"))
+    locale = _locale(request, parameters, asked.client)
     return http.page(
         request,
         "logout.html",
@@ -63,8 +64,13 @@ def _form_action(parameters: Parameters) -> str:
     return http.form_action(location) if location else "'self'"
 
 
+def _locale(request: Request, parameters: Parameters, client: Client | None) -> str:
+    channel = client.channel if client else None
+    return http.locale(request, parameters.get("ui_locales"), channel)
+
+
 def _told(request: Request, parameters: Parameters, done: SignedOut) -> Response:
-    locale = http.locale(request, parameters.get("ui_locales"))
+    locale = _locale(request, parameters, done.client)
     if done.location is not None:
         response = http.redirect(done.location)
     else:

@@ -1,1 +1,1 @@
-"""What the server sends out: messages to customers."""
+"""What the server sends out: messages to customers, and requests for what clients name."""

@@ -20,6 +20,7 @@ class Delivered(msgspec.Struct, frozen=True):
     text: str
     code: str
     at: str
+    sender: str | None = None
 
 
 class Inbox:
@@ -31,7 +32,7 @@ class Inbox:
     async def send(self, message: Message) -> None:
         """Keep a message, and show it on the terminal."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        delivered = Delivered(phone=message.phone, text=message.text, code=message.code, at=at)
+        delivered = Delivered(message.phone, message.text, message.code, at, message.sender)
         await asyncio.to_thread(self._append, msgspec.json.encode(delivered) + b"\n")
         one_line = " ".join(message.text.split())
         sys.stderr.write(f"  SMS to {message.phone}: {one_line}\n")

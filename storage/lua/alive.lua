@@ -1,5 +1,6 @@
 -- What is in force: its time is not over, no revocation has ended it, nor what it hangs on.
 local rows = require('rows')
+local consents = require('consents')
 local revocations = require('revocations')
 
 local M = {}
@@ -13,9 +14,19 @@ function M.session(sid, now)
     return session
 end
 
+-- Whether the consent stands under which the grant was opened; one of the group's own clients needs none.
+local function allowed(grant)
+    if grant.consent_id == nil then
+        return true
+    end
+    local consent = consents.find(grant.sub, grant.client_id)
+    return consent ~= nil and consent.consent_id == grant.consent_id
+end
+
 function M.holds(grant, now)
     return rows.live(grant, now) ~= nil
         and not revocations.ended_grant(grant)
+        and allowed(grant)
         and (grant.offline or M.session(grant.sid, now) ~= nil)
 end
 

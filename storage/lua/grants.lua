@@ -28,32 +28,8 @@ function M.end_oldest(newest, lifetimes, now)
     M.kill(oldest[1].grant_id)
 end
 
--- What one customer allows one client, remembered once and written again only when it grows.
-local function remember_consent(sub, client_id, scope, now)
-    local known = box.space.consent:get({ sub, client_id })
-    if known == nil then
-        box.space.consent:insert({ sub, client_id, scope, now, now })
-        return
-    end
-    local union, held = { known.scope }, {}
-    for name in known.scope:gmatch('%S+') do
-        held[name] = true
-    end
-    for name in scope:gmatch('%S+') do
-        if not held[name] then
-            table.insert(union, name)
-        end
-    end
-    if #union > 1 then
-        box.space.consent:update({ sub, client_id }, {
-            { '=', 'scope', table.concat(union, ' ') }, { '=', 'updated_at', now },
-        })
-    end
-end
-
--- Opens a grant for `session`; `wanted` says what was asked for (client_id, scope, offline, refresh, claims).
+-- Opens a grant for `session`; `wanted` says for what (client_id, scope, offline, refresh, claims, consent_id).
 function M.open(grant_id, session, wanted, expires_at, now)
-    remember_consent(session.sub, wanted.client_id, wanted.scope, now)
     return rows.insert(box.space.grant, {
         grant_id = grant_id,
         sub = session.sub,
@@ -69,6 +45,7 @@ function M.open(grant_id, session, wanted, expires_at, now)
         expires_at = expires_at,
         epoch = revocations.epoch(),
         claims = wanted.claims,
+        consent_id = wanted.consent_id,
     })
 end
 

@@ -11,6 +11,8 @@ local API = {
     require('api.audit'),
     require('api.authorization'),
     require('api.channels'),
+    require('api.clients'),
+    require('api.consents'),
     require('api.customers'),
     require('api.health'),
     require('api.interactions'),

@@ -1,6 +1,7 @@
 -- What the steps of a login share: finding the interaction, and ending it with a session and a code.
 local alive = require('alive')
 local audit_trail = require('audit_trail')
+local consents = require('consents')
 local customers = require('customers')
 local grants = require('grants')
 local limits = require('limits')
@@ -44,8 +45,26 @@ local function signed_in(interaction)
     }
 end
 
+-- The session in which a customer is asked for consent, or nil where it has ended: the customer may be blocked, or
+-- somebody else may have signed in.
+function M.waiting_session(interaction, now)
+    local session = alive.session(interaction.sid, now)
+    return session ~= nil and session.sub == interaction.sub and session or nil
+end
+
+-- The customer has signed in and is asked for consent.
+function M.awaiting(interaction, args)
+    if M.waiting_session(interaction, args.now) == nil then
+        return { type = 'completed', request = interaction.request }
+    end
+    return { type = 'consent_awaited', sid = interaction.sid }
+end
+
 -- The same step again, by a second click or a retry: the same answer, as long as its code is unused.
 function M.repeated(interaction, args)
+    if interaction.step == 'consent' then
+        return M.awaiting(interaction, args)
+    end
     local code = interaction.code_hash ~= nil and box.space.code:get(interaction.code_hash) or nil
     local session = interaction.sid ~= nil and alive.session(interaction.sid, args.now)
     if code ~= nil and code.attempt == nil and args.now < code.expires_at and session then
@@ -71,7 +90,17 @@ function M.refusal(interaction, customer, args)
     return { type = 'customer_blocked' }
 end
 
--- The phone is proven: session, grant and code, in one transaction with whatever proved it.
+-- The end of a login: a grant for what is `wanted`, and its code.
+function M.finish(interaction, session, wanted, args)
+    grants.open_with_code(args, session, wanted, args.now)
+    return signed_in(box.space.interaction:update(interaction.interaction_id, {
+        { '=', 'step', 'done' }, { '=', 'sub', session.sub },
+        { '=', 'sid', session.sid }, { '=', 'code_hash', args.code_hash },
+    }))
+end
+
+-- The phone is proven: session, grant and code, in one transaction with whatever proved it. Where the customer has to
+-- be asked for consent first, the session alone.
 function M.sign_in(interaction, customer, phone_verified_at, args)
     local now = args.now
     local refusal = M.refusal(interaction, customer, args)
@@ -80,15 +109,17 @@ function M.sign_in(interaction, customer, phone_verified_at, args)
     end
     local session = sessions.establish(customer.sub, args)
     customers.note_sign_in(customer, phone_verified_at, now)
-    grants.open_with_code(args, session, interaction.request, now)
     audit_trail.record('signed_in', now, {
         sub = customer.sub, client_id = interaction.request.client_id,
         detail = { sid = session.sid, amr = args.amr, test = customer.test },
     })
-    return signed_in(box.space.interaction:update(interaction.interaction_id, {
-        { '=', 'step', 'done' }, { '=', 'sub', customer.sub },
-        { '=', 'sid', session.sid }, { '=', 'code_hash', args.code_hash },
-    }))
+    local wanted = consents.granted(customer.sub, interaction.request)
+    if wanted ~= nil then
+        return M.finish(interaction, session, wanted, args)
+    end
+    return M.awaiting(box.space.interaction:update(interaction.interaction_id, {
+        { '=', 'step', 'consent' }, { '=', 'sub', customer.sub }, { '=', 'sid', session.sid },
+    }), args)
 end
 
 return M

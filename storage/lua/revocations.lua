@@ -15,6 +15,16 @@ local function of(target, target_id)
     return box.space.revocation.index.target:select({ target, target_id })
 end
 
+-- Whether there is a revocation of this target; with `revocation_id`, that very one.
+function M.any(target, target_id, revocation_id)
+    for _, revocation in ipairs(of(target, target_id)) do
+        if revocation_id == nil or revocation.revocation_id == revocation_id then
+            return true
+        end
+    end
+    return false
+end
+
 local function any_covers(row, target, target_id)
     for _, revocation in ipairs(of(target, target_id)) do
         if

@@ -52,6 +52,7 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         metrics=Address("127.0.0.1", 9464),
         trusted_proxies=(),
         ca_file=None,
+        outbound_private_hosts=(),
         key_encryption_keys=(KeyEncryptionKey("a", file=place / "kek"),),
         store=StoreSettings(),
         keys=KeySettings(),
@@ -72,6 +73,7 @@ def test_every_key_is_read(place: Path) -> None:
         workers = 4
         trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]
         ca_file = "ca.pem"
+        outbound_private_hosts = ["jwks.internal.example", "jwks"]
         log_format = "console"
         """
         + PRODUCTION
@@ -113,6 +115,7 @@ def test_every_key_is_read(place: Path) -> None:
     assert loaded.workers == 4
     assert loaded.trusted_proxies == ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")
     assert loaded.ca_file == place / "ca.pem"
+    assert loaded.outbound_private_hosts == ("jwks.internal.example", "jwks")
     assert loaded.log_format == "console"
     assert loaded.store == StoreSettings(67108864, 1.0)
     assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)

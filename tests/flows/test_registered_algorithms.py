@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from flows.client_metadata import ClientMetadata, InvalidClientMetadata, validate
+from flows.client_metadata import ClientMetadata, InvalidClientMetadata
+from flows.client_validation import validate
 from keys.encryption import CONTENT_ENCRYPTION, KEY_MANAGEMENT
 from keys.signing import ALGORITHMS
 

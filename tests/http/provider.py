@@ -133,12 +133,14 @@ def provider(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def create_certificate(directory: Path) -> tuple[Path, Path]:
-    """Write a self-signed certificate for this machine, and its key."""
+def create_certificate(directory: Path, *names: str) -> tuple[Path, Path]:
+    """Write a self-signed certificate for this machine and for other `names`, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp tests")])
     now = datetime.now(UTC)
-    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    hosts = x509.SubjectAlternativeName(
+        [x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, names)]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -147,7 +149,7 @@ def create_certificate(directory: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(host, critical=False)
+        .add_extension(hosts, critical=False)
         .sign(key, hashes.SHA256())
     )
     paths = directory / "cert.pem", directory / "key.pem"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
+from flows.errors import TemporarilyUnavailable
 from flows.passwords import PasswordHasher
 from tests.http.provider import (
     PHONE_OTP,
@@ -214,3 +215,24 @@ async def test_a_clients_first_requests_wait_for_one_hash(imported: Running) -> 
     responses = await at_once(party, "/token", [request] * 100)
     assert statuses(responses) == {400: 100}
     assert {response.json()["error"] for response in responses} == {"invalid_grant"}
+
+
+async def test_a_flood_of_wrong_secrets_for_one_client_keeps_no_other_out() -> None:
+    hasher = PasswordHasher()
+    flooded, other = await hasher.hash("one secret"), await hasher.hash("another secret")
+    flood = [asyncio.create_task(hasher.verify(flooded, f"wrong {it}")) for it in range(200)]
+    await asyncio.sleep(0)
+
+    assert await hasher.verify(other, "another secret")
+
+    answers = await asyncio.gather(*flood, return_exceptions=True)
+    assert Counter(map(type, answers)) == {bool: 2, TemporarilyUnavailable: 198}
+    assert await hasher.verify(flooded, "one secret")
+
+
+async def test_two_secrets_of_a_client_that_changes_them_are_verified_at_once() -> None:
+    hasher = PasswordHasher()
+    new, old = await hasher.hash("new"), await hasher.hash("old")
+    verified = await asyncio.gather(*(hasher.verify(new, it) for it in ("new", "old")))
+    assert verified == [True, False]
+    assert await hasher.verify(old, "old")

@@ -62,6 +62,15 @@ class Installation:
 
         self.do(complete)
 
+    def stop(self) -> None:
+        """Stop the store, so that a command starts it for as long as it needs it."""
+        self.tarantool.stop()
+
+    def resume(self) -> None:
+        """Start the store again."""
+        self.tarantool = PrivateTarantool(self.directory / "var" / "store", 2**26)
+        self.tarantool.start()
+
     def do(self, work: Callable[[LifeCycle], Awaitable[T]]) -> T:
         """Work with the keys past the commands."""
         settings = load(self.config)

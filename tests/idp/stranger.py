@@ -42,15 +42,18 @@ async def stranger(
     open_connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            state.connections += 1
+        state.connections += 1
+        try:
             state.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
             if isinstance(answer, bytes):
                 writer.write(answer)
             else:
                 await answer(writer)
             await writer.drain()
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))

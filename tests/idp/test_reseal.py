@@ -117,7 +117,9 @@ def test_what_a_lost_key_sealed_is_abandoned_for_new_keys(here: Installation, na
     with pytest.raises(SealError):
         as_a_server_has_it(here)
 
+    here.stop()
     told = here.done(*ABANDON, "--yes")
+    here.resume()
 
     assert re.fullmatch(r"\d+ keys and secrets are abandoned; new ones are in their place\n", told)
     assert {row["kid"] for row in here.rows() if row["state"] == "revoked"} == before
@@ -125,6 +127,11 @@ def test_what_a_lost_key_sealed_is_abandoned_for_new_keys(here: Installation, na
     as_a_server_has_it(here)
     (row,) = here.audit("keys_abandoned")
     assert (row["by"], row["reason"]) == (actor(), "lost")
+
+
+def test_nothing_is_abandoned_while_a_server_has_the_store(here: Installation) -> None:
+    assert here.refused(*ABANDON, "--yes").startswith("stop the server first: ")
+    as_a_server_has_it(here)
 
 
 def test_nothing_is_abandoned_by_mistake(here: Installation) -> None:

@@ -10,7 +10,8 @@ from flows.ports import FetchError
 from idp.outbound.targets import may_be_reached, parse
 
 INSIDE = [
-    *("0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200"),
+    "0.0.0.0",  # noqa: S104  nothing is bound to it
+    *("0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200"),
     *("127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1", "172.31.255.255"),
     *("192.0.0.1", "192.0.0.170", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1"),
     *("198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255"),
@@ -134,7 +135,7 @@ PLAIN = [f"http://{host}:8001/" for host in ("localhost", "127.0.0.1", "[::1]", 
 
 @pytest.mark.parametrize("development", [False, True])
 @pytest.mark.parametrize("url", [*NEVER, "http://rp.example:8001/", "http://localhost/"])
-def test_nothing_else_is_a_url_that_is_fetched(url: str, development: bool) -> None:
+def test_nothing_else_is_a_url_that_is_fetched(url: str, *, development: bool) -> None:
     with pytest.raises(FetchError, match="the URL is not one that is fetched"):
         parse(url, development=development)
 

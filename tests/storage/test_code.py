@@ -272,14 +272,3 @@ async def test_single_sign_on_is_bounded_for_each_session(store: Store) -> None:
     answers = [await issue(store, Code(), session, limit=limit) for _ in range(3)]
 
     assert answers == [o.Issued(), o.Issued(), o.Limited(30)]
-
-
-async def test_a_consent_is_remembered_and_grows(store: Store, owner: Owner) -> None:
-    session = await open_grant(store)
-    client_id = new("client")
-
-    for scope in ("openid", "openid phone", "phone"):
-        await issue(store, Code(), session, client_id=client_id, scope=scope)
-
-    consent = "return box.space.consent:get({ ... }).scope"
-    assert await owner.eval(consent, session.sub, client_id) == "openid phone"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from storage import outcomes as o
-from storage.records import By, ChannelRow, ClientRow
+from storage.records import By, ClientRow
 from storage.store import Store
 from tests.storage.builders import (
     LIFETIMES,
@@ -36,8 +36,8 @@ TARGETS: tuple[Literal["customer", "client", "everybody"], ...] = (
 @pytest.fixture
 async def client_id(store: Store) -> str:
     """A client of the test's own."""
-    client = ClientRow(new("client"), "revocations", "{}")
-    await store.channels_apply([ChannelRow("revocations", "{}")], [client], by="test", now=NOW)
+    client = ClientRow(new("client"), "", "{}", "operator")
+    await store.client_create(client, revocation_id=new("revocation"), by=BY, now=NOW)
     return client.client_id
 
 

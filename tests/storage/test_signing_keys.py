@@ -519,9 +519,10 @@ async def test_a_key_in_the_module_is_forgotten_once_it_has_left(fresh_store: St
     await fresh_store.signing_keys_begin(in_module, new_key(), policy=POLICY, now=NOW)
     waiting = await the(fresh_store, "next")
 
-    await fresh_store.signing_key_forgotten(in_module.kid, now=NOW)
+    await fresh_store.signing_key_forgotten(in_module.kid, found=True, now=NOW)
     assert (await the(fresh_store, "active")).hsm
 
     await turn(fresh_store, waiting.kid, NOW + PERIOD)
-    await fresh_store.signing_key_forgotten(in_module.kid, now=NOW + PERIOD)
+    await fresh_store.signing_key_forgotten(in_module.kid, found=False, now=NOW + PERIOD)
     assert not (await the(fresh_store, "retiring")).hsm
+    assert (await fresh_store.audit_read())[-1].event == "signing_key_missing"

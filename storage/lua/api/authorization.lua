@@ -1,6 +1,7 @@
 -- Authorization codes: issued to a session that exists, redeemed once.
 local rows = require('rows')
 local alive = require('alive')
+local consents = require('consents')
 local grants = require('grants')
 local interactions = require('interactions')
 local sessions = require('sessions')
@@ -27,19 +28,24 @@ function M.authorization_request_read(args)
     return { type = 'authorization_request', parameters = row.parameters }
 end
 
--- Single sign-on: a code for a session that is still the one that the caller looked at.
+-- Single sign-on: a code for a session that is still the one that the caller looked at, and for no more than its
+-- customer allows.
 function M.code_issue(args)
     local session = alive.session(args.sid, args.now)
     if session == nil or session.sub ~= args.sub then
         return { type = 'session_ended' }
     end
     if box.space.code:get(args.code_hash) == nil then
+        local wanted = consents.granted(session.sub, args.request)
+        if wanted == nil then
+            return { type = 'consent_missing' }
+        end
         local refusal = interactions.room_for_more(args)
         if refusal ~= nil then
             return refusal
         end
         sessions.touch(session, args.lifetimes, args.now)
-        grants.open_with_code(args, session, args.request, args.now)
+        grants.open_with_code(args, session, wanted, args.now)
     end
     return { type = 'issued' }
 end

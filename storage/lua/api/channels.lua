@@ -1,30 +1,28 @@
--- Channels and clients, kept as documents that the protocol layer reads and writes.
+-- Channels and their clients as configuration: compared, applied as a whole, and what was before.
+--
+-- The documents are the protocol layer's. Of a channel's clients these procedures only touch those that channels files
+-- manage (clients.lua).
+local digest = require('digest')
 local audit_trail = require('audit_trail')
+local clients = require('clients')
+local rows = require('rows')
 
 local M = {}
 
-local function bump(name)
-    box.space.revision:upsert({ name, 1 }, { { '+', 2, 1 } })
-end
-
-local function client(row)
-    return { client_id = row.client_id, channel_id = row.channel_id, document = row.document }
-end
+local KEPT = 100 -- revisions that can be looked at and undone
 
 function M.client_read(args)
     local row = box.space.client:get(args.client_id)
     if row == nil then
         return { type = 'unknown' }
     end
-    return { type = 'client', client = client(row), channel = box.space.channel:get(row.channel_id).document }
+    -- A partner's client belongs to no channel.
+    local channel = box.space.channel:get(row.channel_id)
+    return { type = 'client', client = clients.describe(row), channel = channel ~= nil and channel.document or '' }
 end
 
-function M.clients_list()
-    local list = {}
-    for _, row in box.space.client:pairs() do
-        table.insert(list, client(row))
-    end
-    return list
+local function describe(channel)
+    return { channel_id = channel.channel_id, document = channel.document }
 end
 
 function M.channel_read(args)
@@ -35,6 +33,14 @@ function M.channel_read(args)
     return { type = 'channel', document = row.document }
 end
 
+function M.channels_list()
+    local list = {}
+    for _, row in box.space.channel:pairs() do
+        table.insert(list, describe(row))
+    end
+    return list
+end
+
 function M.revisions_read()
     local revisions = {}
     for _, row in box.space.revision:pairs() do
@@ -43,44 +49,181 @@ function M.revisions_read()
     return setmetatable(revisions, { __serialize = 'map' })
 end
 
-local function put(space, row, change)
-    local known = space:get(row[1])
-    -- The second field is a channel's document, or where a client belongs.
-    if known ~= nil and known[2] == row[2] and known.document == row[#row - 1] then
-        change.unchanged = change.unchanged + 1
-        return
+local function sorted(names)
+    local list = {}
+    for name in pairs(names) do
+        table.insert(list, name)
     end
-    space:replace(row)
-    table.insert(known == nil and change.added or change.changed, row[1])
+    table.sort(list)
+    return list
 end
 
--- The named channels become exactly what is given; channels that are not named stay as they are.
-function M.channels_apply(args)
-    local change = { added = {}, changed = {}, removed = {}, unchanged = 0 }
-    local listed = {}
-    for _, given in ipairs(args.clients) do
-        listed[given.client_id] = true
-    end
-    for _, channel in ipairs(args.channels) do
-        put(box.space.channel, { channel.channel_id, channel.document, args.now }, change)
-        for _, row in box.space.client.index.channel_id:pairs(channel.channel_id) do
-            if not listed[row.client_id] then
-                box.space.client:delete(row.client_id)
-                table.insert(change.removed, row.client_id)
+-- The named channels with the clients that files manage, the named clients wherever they are, and a digest of it all.
+local function state(args)
+    local channels, found = {}, {}
+    for _, channel_id in ipairs(args.channel_ids) do
+        local channel = box.space.channel:get(channel_id)
+        if channel ~= nil then
+            channels[channel_id] = describe(channel)
+        end
+        for _, client in box.space.client.index.channel_id:pairs(channel_id) do
+            if client.source == 'channels' then
+                found[client.client_id] = clients.describe(client)
             end
         end
     end
-    for _, given in ipairs(args.clients) do
-        put(box.space.client, { given.client_id, given.channel_id, given.document, args.now }, change)
+    for _, client_id in ipairs(args.client_ids) do
+        local client = box.space.client:get(client_id)
+        found[client_id] = client ~= nil and clients.describe(client) or nil
     end
-    if #change.added + #change.changed + #change.removed > 0 then
-        bump('clients')
-        audit_trail.record('channels_applied', args.now, {
-            by = args.by,
-            detail = { added = change.added, changed = change.changed, removed = change.removed },
+    local answer, seen = { channels = {}, clients = {} }, {}
+    for _, channel_id in ipairs(sorted(channels)) do
+        local channel = channels[channel_id]
+        table.insert(answer.channels, channel)
+        table.insert(seen, { 'channel', channel_id, channel.document })
+    end
+    for _, client_id in ipairs(sorted(found)) do
+        local client = found[client_id]
+        table.insert(answer.clients, client)
+        table.insert(seen, { 'client', client_id, client.channel_id, client.source, client.document })
+    end
+    answer.version = digest.sha256_hex(require('json').encode(seen))
+    return answer
+end
+
+function M.channels_read(args)
+    return state(args)
+end
+
+-- Puts `change.row` in the place of the row that there is; without it removes that. Answers both as they are kept.
+local function write(change, now)
+    local after = rows.plain(change.row)
+    local space = change.kind == 'channel' and box.space.channel or box.space.client
+    local known = space:get(change.id)
+    local before = known ~= nil and (change.kind == 'channel' and describe(known) or clients.describe(known)) or nil
+    if after == nil then
+        space:delete(change.id)
+    elseif change.kind == 'channel' then
+        space:replace({ change.id, after.document, now })
+    else
+        space:replace({ change.id, after.channel_id, after.source, after.document, now })
+    end
+    return before, after
+end
+
+-- A client that the changes would leave without its channel, or nil.
+local function homeless(changes)
+    local stays, goes = {}, {}
+    for _, change in ipairs(changes) do
+        local row = rows.plain(change.row)
+        if change.kind == 'channel' then
+            stays[change.id], goes[change.id] = row ~= nil, row == nil
+        end
+    end
+    local moved = {}
+    for _, change in ipairs(changes) do
+        if change.kind == 'client' then
+            local row = rows.plain(change.row)
+            moved[change.id] = true
+            if row ~= nil and not stays[row.channel_id]
+                and (goes[row.channel_id] or box.space.channel:get(row.channel_id) == nil) then
+                return change.id
+            end
+        end
+    end
+    for channel_id, gone in pairs(goes) do
+        for _, client in box.space.client.index.channel_id:pairs(channel_id) do
+            if gone and not moved[client.client_id] then
+                return client.client_id
+            end
+        end
+    end
+    return nil
+end
+
+local function forget_oldest()
+    local revisions = box.space.channel_revision
+    while revisions:count() > KEPT do
+        local oldest = revisions.index.primary:min().revision
+        for _, change in box.space.channel_change:pairs(oldest) do
+            box.space.channel_change:delete({ change.revision, change.position })
+        end
+        revisions:delete(oldest)
+    end
+end
+
+-- Does the changes if the store is still what the caller compared with: of two operators at once, one is told.
+function M.channels_apply(args)
+    local last = box.space.channel_revision.index.primary:max()
+    if last ~= nil and last.attempt == args.attempt then
+        return { type = 'applied', revision = last.revision }
+    end
+    if state(args).version ~= args.version then
+        return { type = 'stale' }
+    end
+    local client_id = homeless(args.changes)
+    if client_id ~= nil then
+        return { type = 'in_use', client_id = client_id }
+    end
+    local revision = (last ~= nil and last.revision or 0) + 1
+    local detail = { revision = revision, undoes = args.undoes, added = {}, changed = {}, removed = {} }
+    for position, change in ipairs(args.changes) do
+        local before, after = write(change, args.now)
+        rows.insert(box.space.channel_change, {
+            revision = revision, position = position, kind = change.kind, id = change.id,
+            before = before, after = after,
+        })
+        local what = before == nil and 'added' or after == nil and 'removed' or 'changed'
+        table.insert(detail[what], change.id)
+    end
+    rows.insert(box.space.channel_revision, {
+        revision = revision, at = args.now, by = args.by, reason = args.reason, forced = args.forced,
+        undoes = args.undoes, attempt = args.attempt,
+    })
+    forget_oldest()
+    clients.bump()
+    audit_trail.record('channels_applied', args.now, { by = args.by, reason = args.reason, detail = detail })
+    return { type = 'applied', revision = revision }
+end
+
+local function revision_of(row)
+    return {
+        revision = row.revision, at = row.at, by = row.by, reason = rows.plain(row.reason), forced = row.forced,
+        undoes = rows.plain(row.undoes),
+    }
+end
+
+-- The newest first, each with what it changed but not how.
+function M.channel_revisions()
+    local list = {}
+    for _, row in box.space.channel_revision:pairs(nil, { iterator = 'REQ' }) do
+        local revision = revision_of(row)
+        revision.changed = {}
+        for _, change in box.space.channel_change:pairs(row.revision) do
+            local before, after = rows.plain(change.before), rows.plain(change.after)
+            table.insert(revision.changed, {
+                kind = change.kind, id = change.id, channel_id = (after or before).channel_id,
+                what = before == nil and 'added' or after == nil and 'removed' or 'changed',
+            })
+        end
+        table.insert(list, revision)
+    end
+    return list
+end
+
+function M.channel_revision_read(args)
+    local row = args.revision and box.space.channel_revision:get(args.revision)
+        or box.space.channel_revision.index.primary:max()
+    if row == nil or (args.revision ~= nil and row.revision ~= args.revision) then
+        return { type = 'unknown' }
+    end
+    local changes = {}
+    for _, change in box.space.channel_change:pairs(row.revision) do
+        table.insert(changes, {
+            kind = change.kind, id = change.id, before = rows.plain(change.before), after = rows.plain(change.after),
         })
     end
-    return change
+    return { type = 'channel_revision', revision = revision_of(row), changes = changes }
 end
 
 return M

@@ -1,13 +1,20 @@
 -- Interactions: a login in progress in one browser, from the authorization request to the code.
 local rows = require('rows')
+local alive = require('alive')
+local consents = require('consents')
 local customers = require('customers')
 local e164 = require('e164')
 local interactions = require('interactions')
 
 local M = {}
 
+-- With `sid` the customer of that session is asked for consent, otherwise somebody for a phone.
 function M.interaction_start(args)
     if box.space.interaction:get(args.interaction_id) == nil then
+        local session = args.sid ~= nil and alive.session(args.sid, args.now) or nil
+        if args.sid ~= nil and session == nil then
+            return { type = 'session_ended' }
+        end
         local refusal = interactions.room_for_more(args)
         if refusal ~= nil then
             return refusal
@@ -16,8 +23,10 @@ function M.interaction_start(args)
             interaction_id = args.interaction_id,
             browser_hash = args.browser_hash,
             request = args.request,
-            step = 'phone',
+            step = session ~= nil and 'consent' or 'phone',
             expires_at = args.expires_at,
+            sub = session ~= nil and session.sub or nil,
+            sid = args.sid,
         })
     end
     return { type = 'interaction_started' }
@@ -34,6 +43,14 @@ function M.interaction_read(args)
         request = interaction.request,
         phone = e164.unpack(interaction.phone),
     }
+    if interaction.step == 'consent' then
+        if interactions.waiting_session(interaction, args.now) == nil then
+            return { type = 'completed', request = interaction.request }
+        end
+        local known = consents.find(interaction.sub, interaction.request.client_id)
+        answer.phone = e164.unpack(box.space.customer:get(interaction.sub).phone)
+        answer.declined = known ~= nil and known.declined or nil
+    end
     local challenge = rows.live(box.space.challenge:get(args.interaction_id), args.now)
     if challenge ~= nil then
         answer.tries_left = challenge.tries_left
@@ -42,7 +59,7 @@ function M.interaction_read(args)
     return answer
 end
 
--- The customer turns back. Once signed in there is nothing left to cancel.
+-- The customer turns back. Once there is a code, there is nothing left to cancel.
 function M.interaction_cancel(args)
     local interaction, refusal = interactions.find(args)
     if interaction == nil then
@@ -63,7 +80,7 @@ function M.customer_register(args)
     if interaction == nil then
         return refusal
     end
-    if interaction.step == 'done' then
+    if interaction.step == 'done' or interaction.step == 'consent' then
         return interactions.repeated(interaction, args)
     end
     if interaction.step ~= 'profile' then

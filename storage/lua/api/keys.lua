@@ -182,7 +182,8 @@ function M.signing_key_forgotten(args)
     local key = signing_keys.get(args.kid)
     if key ~= nil and key.hsm and key.state ~= 'next' and key.state ~= 'active' then
         signing_keys.set(args.kid, { hsm = false })
-        signing_keys.record('signing_key_destroyed', args.kid, args)
+        -- A module that was exchanged for another one may come back, with the key still in it.
+        signing_keys.record(args.found and 'signing_key_destroyed' or 'signing_key_missing', args.kid, args)
     end
     return { type = 'changed' }
 end

@@ -18,6 +18,9 @@ function M.interaction_otp_start(args)
     if interaction.step == 'done' then
         return { type = 'completed', request = interaction.request }
     end
+    if interaction.step == 'consent' then
+        return interactions.repeated(interaction, args)
+    end
     if interaction.step == 'cancelled' then
         return { type = 'unknown' }
     end
@@ -47,6 +50,9 @@ function M.interaction_otp_verify(args)
     args.client_id = interaction.request.client_id
     -- The right code again from the same browser is a repeat of the same step, not another use.
     args.spender = args.interaction_id
+    if interaction.step == 'consent' then
+        return interactions.repeated(interaction, args)
+    end
     local challenge
     challenge, refusal = challenges.check(args.interaction_id, args)
     if interaction.step == 'done' then

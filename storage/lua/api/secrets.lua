@@ -1,6 +1,8 @@
--- The named server secrets, and the change of the key-encryption key that seals them and the private keys.
+-- The named server secrets, and the change of the key-encryption key that seals them, the private keys and
+-- secrets of clients.
 local rows = require('rows')
 local audit_trail = require('audit_trail')
+local clients = require('clients')
 local signing_keys = require('signing_keys')
 
 local M = {}
@@ -67,6 +69,13 @@ function M.reseal(args)
         local secret = box.space.server_secret:get({ change.name, change.version })
         if secret ~= nil and secret.sealed == change.old then
             box.space.server_secret:update({ change.name, change.version }, { { '=', 'sealed', change.new } })
+            resealed = resealed + 1
+        end
+    end
+    for _, change in ipairs(args.clients) do
+        local client = box.space.client:get(change.client_id)
+        if client ~= nil and client.document == change.old then
+            clients.set_document(change.client_id, change.new, client.updated_at)
             resealed = resealed + 1
         end
     end

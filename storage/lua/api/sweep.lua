@@ -24,6 +24,7 @@ local function sweepers()
         { space.interaction, drop(space.interaction), INTERACTION_MEMORY },
         { space.authorization_request, drop(space.authorization_request) },
         { space.revoked_token, drop(space.revoked_token) },
+        { space.client_assertion, function(row) space.client_assertion:delete({ row.client_id, row.jti_hash }) end },
         { space.rate_limit, drop(space.rate_limit) },
     }
 end

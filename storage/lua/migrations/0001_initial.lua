@@ -38,10 +38,27 @@ local function up()
         field('channel_id', 'string'), field('document', 'string'), field('updated_at', 'unsigned'),
     }, primary('channel_id'))
 
+    -- What was applied to channels and their clients, and for each of them the row before and after.
+    space('channel_revision', {
+        field('revision', 'unsigned'), field('at', 'unsigned'), field('by', 'string'), optional('reason', 'string'),
+        field('forced', 'boolean'), optional('undoes', 'unsigned'), field('attempt', 'string'),
+    }, primary('revision'))
+
+    space('channel_change', {
+        field('revision', 'unsigned'), field('position', 'unsigned'), field('kind', 'string'), field('id', 'string'),
+        optional('before', 'map'), optional('after', 'map'),
+    }, primary('revision', 'position'))
+
     space('client', {
-        field('client_id', 'string'), field('channel_id', 'string'),
+        field('client_id', 'string'), field('channel_id', 'string'), field('source', 'string'),
         field('document', 'string'), field('updated_at', 'unsigned'),
     }, primary('client_id'), index('channel_id', { 'channel_id' }))
+
+    -- What a client has proven itself by, and may not again.
+    space('client_assertion', {
+        field('client_id', 'string'), field('jti_hash', 'string'), field('attempt', 'string'),
+        field('expires_at', 'unsigned'),
+    }, primary('client_id', 'jti_hash'), EXPIRY)
 
     -- `phone` is E.164 without its plus sign: a number takes 9 bytes, a string 13.
     -- `terms_accepted_at` is 0 until the customer has seen a page that asks.
@@ -65,8 +82,10 @@ local function up()
         field('revocation_id', 'string'), field('since', 'unsigned'), optional('before', 'unsigned'),
     }, primary('epoch'), index('target', { 'target', 'target_id', 'epoch' }, true))
 
+    -- What a customer allowed a partner's client, and what they were asked for and declined.
     space('consent', {
-        field('sub', 'string'), field('client_id', 'string'), field('scope', 'string'),
+        field('sub', 'string'), field('client_id', 'string'), field('consent_id', 'string'),
+        field('scope', 'string'), field('declined', 'string'),
         field('granted_at', 'unsigned'), field('updated_at', 'unsigned'),
     }, primary('sub', 'client_id'))
 
@@ -82,7 +101,7 @@ local function up()
         field('sid', 'string'), field('scope', 'string'), field('auth_time', 'unsigned'),
         field('acr', 'string'), field('amr', 'string'), field('offline', 'boolean'),
         field('refresh', 'boolean'), field('created_at', 'unsigned'), field('expires_at', 'unsigned'),
-        field('epoch', 'unsigned'), optional('claims', 'map'),
+        field('epoch', 'unsigned'), optional('claims', 'map'), optional('consent_id', 'string'),
     }, primary('grant_id'), index('sub', { 'sub', 'sid', 'client_id', 'created_at' }), EXPIRY)
 
     space('code', {

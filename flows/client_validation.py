@@ -1,0 +1,189 @@
+"""Judging client metadata (RFC 7591 2, OpenID Connect Registration 2)."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from flows.client_metadata import PROTECTED_RESPONSES, ClientMetadata, InvalidClientMetadata, Uri
+from flows.client_rules import Fault, faults_of
+from flows.grants.names import AUTHORIZATION_CODE
+from flows.uris import web_uri_fault
+from keys.encryption import CONTENT_ENCRYPTION
+
+_MOST_BYTES = 65_536
+_MOST_LEVELS = 16  # of nesting
+_TRANSLATED = ("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri")
+_MOST_TRANSLATIONS = 50
+# RFC 5646 2.1, as far as a form needs it.
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+_SHOWN_TO_PEOPLE = ("client_name", "contacts", "software_id", "software_version")
+
+
+class _Unkept(msgspec.Struct, frozen=True):
+    """Members that we know and do nothing for."""
+
+    request_uris: tuple[str, ...] = ()
+    request_object_signing_alg: str | None = None
+    request_object_encryption_alg: str | None = None
+    request_object_encryption_enc: str | None = None
+    require_signed_request_object: bool = False
+    frontchannel_logout_uri: Uri | None = None
+    frontchannel_logout_session_required: bool = False
+    backchannel_logout_uri: Uri | None = None
+    backchannel_logout_session_required: bool = False
+
+
+_REQUEST_OBJECTS = tuple(it for it in _Unkept.__struct_fields__ if "request" in it)
+_TYPES = {
+    field.name: field.type
+    for struct in (ClientMetadata, _Unkept)
+    for field in msgspec.structs.fields(struct)
+    if field.name != "translations"
+}
+
+
+def validate(
+    metadata: Mapping[str, Any],
+    *,
+    algorithms: Collection[str],
+    development: bool,
+    unknown: Literal["refused", "ignored"] = "refused",
+) -> ClientMetadata:
+    """Metadata with defaults, checked member by member and together.
+
+    `algorithms` are those that we sign with. In development, plain http to loopback is allowed.
+    `unknown` says what becomes of members without a meaning here: somebody who writes a file wants
+    to hear of them, while RFC 7591 2 has a registration ignore them; likewise of logout URIs, which
+    nothing is sent to yet. A member that is null counts as left out. Raises InvalidClientMetadata
+    with every fault.
+    """
+    _check_size(metadata)
+    given = {name: value for name, value in metadata.items() if value is not None}
+    tagged = {name: given.pop(name) for name in list(given) if _untagged(name) in _TRANSLATED}
+    strange = sorted(given.keys() - _TYPES.keys())
+    faults: list[Fault] = []
+    if unknown == "refused":
+        faults += _coded(f"{name}: is not a known member" for name in strange)
+        faults += _coded(
+            f"{name}: is not supported: clients are not told of a logout yet"
+            for name in sorted(given)
+            if "channel_logout_" in name and given[name]
+        )
+    _add_defaults(given)
+    members, type_faults = _converted(given)
+    translations, tag_faults = _translations(tagged)
+    faults += _coded([*type_faults, *tag_faults])
+    unkept = {name: members.pop(name) for name in _Unkept.__struct_fields__ if name in members}
+    faults += _coded(_unkept_faults(_Unkept(**unkept), development=development))
+    client = ClientMetadata(**members, translations=translations)
+    faults += _coded(_unreadable(client))
+    if not type_faults:
+        faults += faults_of(client, algorithms=algorithms, development=development)
+    if faults:
+        raise InvalidClientMetadata(faults)
+    return client
+
+
+def _invalid(description: str) -> InvalidClientMetadata:
+    return InvalidClientMetadata([("invalid_client_metadata", description)])
+
+
+def _coded(descriptions: Iterable[str]) -> list[Fault]:
+    return [("invalid_client_metadata", description) for description in descriptions]
+
+
+def _check_size(metadata: Mapping[str, Any]) -> None:
+    if not _is_shallow(metadata, _MOST_LEVELS):
+        raise _invalid(f"the metadata are nested deeper than {_MOST_LEVELS} levels")
+    try:
+        length = len(msgspec.json.encode(metadata))
+    except (TypeError, ValueError, OverflowError):
+        raise _invalid("the metadata are not JSON") from None
+    if length > _MOST_BYTES:
+        raise _invalid(f"the metadata are longer than {_MOST_BYTES} bytes")
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    inner: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    return levels > 0 and all(_is_shallow(it, levels - 1) for it in inner)
+
+
+def _add_defaults(given: dict[str, Any]) -> None:
+    """Add the defaults that depend on another member."""
+    grant_types = given.get("grant_types")
+    if isinstance(grant_types, list | tuple) and AUTHORIZATION_CODE not in grant_types:
+        given.setdefault("response_types", ())
+    for response in PROTECTED_RESPONSES:
+        if given.get(f"{response}_encrypted_response_alg") is not None:
+            # OpenID Connect Registration 2
+            given.setdefault(f"{response}_encrypted_response_enc", CONTENT_ENCRYPTION[0])
+
+
+def _converted(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The members that we know as their types have them, and what is wrong with the others."""
+    members, faults = {}, []
+    for name in _TYPES.keys() & given.keys():
+        try:
+            members[name] = msgspec.convert(given[name], _TYPES[name])
+        except msgspec.ValidationError as error:
+            faults.append(f"{name}: {str(error).partition(' - at ')[0]}")
+    return members, sorted(faults)
+
+
+# Language tags (RFC 7591 2.2)
+
+
+def _untagged(name: str) -> str | None:
+    member, hash_sign, _ = name.partition("#")
+    return member if hash_sign else None
+
+
+def _translations(tagged: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    found: dict[str, str] = {}
+    faults = []
+    if len(tagged) > _MOST_TRANSLATIONS:
+        return found, [f"there are more than {_MOST_TRANSLATIONS} members with a language tag"]
+    for name, value in sorted(tagged.items()):
+        member, _, tag = name.partition("#")
+        full_name = f"{member}#{tag.lower()}"
+        if not _LANGUAGE_TAG.fullmatch(tag):
+            faults.append(f"{name}: its language tag is malformed")
+        elif full_name in found:
+            faults.append(f"{name}: is there more than once")
+        else:
+            try:
+                found[full_name] = msgspec.convert(value, _TYPES[member]) or ""
+            except msgspec.ValidationError as error:
+                faults.append(f"{name}: {error}")
+    return found, faults
+
+
+def _unreadable(client: ClientMetadata) -> Iterator[str]:
+    texts = [(name, getattr(client, name)) for name in _SHOWN_TO_PEOPLE]
+    texts += [it for it in client.translations.items() if it[0].startswith("client_name#")]
+    for name, value in texts:
+        for text in value if isinstance(value, tuple) else (value or "",):
+            # Controls would reverse or hide what stands beside it.
+            if not text.isprintable() or text != text.strip():
+                yield f"{name}: must be printable, and neither begin nor end with a space"
+
+
+# What we do nothing for
+
+
+def _unkept_faults(unkept: _Unkept, *, development: bool) -> Iterator[str]:
+    for name in _REQUEST_OBJECTS:
+        if getattr(unkept, name):
+            # To ignore it would promise what the first authorization request could not keep.
+            yield f"{name}: request objects are not supported"
+    for name in ("frontchannel_logout_uri", "backchannel_logout_uri"):
+        uri = getattr(unkept, name)
+        fault = uri and web_uri_fault(uri, development=development)
+        if fault:
+            yield f"{name}: {fault}: {uri}"
