@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.errors import InvalidRequest, InvalidToken, MissingToken
-from flows.issue import ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP
+from flows.issue import ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP, SERVICE_JTI
 from flows.parameters import Parameters
 from flows.provider import Provider
 from keys.errors import InvalidToken as UnverifiedToken
@@ -13,13 +13,34 @@ from keys.errors import InvalidToken as UnverifiedToken
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A verified access token; whether its grant lives on is for the store to say."""
+    """A verified access token; whether it is still in use is for the store to say.
 
-    grant_id: str
-    jti: str
-    client_id: str
-    scopes: frozenset[str]
-    expires_at: int
+    It has a grant, or it is a service's own and has the epoch of its issue.
+    """
+
+    claims: Mapping[str, Any]
+    grant_id: str | None
+    epoch: int
+
+    @property
+    def jti(self) -> str:
+        """Its identifier."""
+        return str(self.claims["jti"])
+
+    @property
+    def client_id(self) -> str:
+        """The client that it was issued to."""
+        return str(self.claims["client_id"])
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What it allows."""
+        return frozenset(self.claims["scope"].split())
+
+    @property
+    def expires_at(self) -> int:
+        """When it is over, in Unix seconds."""
+        return int(self.claims["exp"])
 
 
 def presented(authorization: str | None, parameters: Parameters) -> str:
@@ -44,23 +65,16 @@ def presented(authorization: str | None, parameters: Parameters) -> str:
 
 
 def verify(provider: Provider, token: str) -> AccessToken:
-    """Verify an access token by itself (RFC 9068 4). Raises InvalidToken."""
+    """Verify an access token by itself, whomever it is for (RFC 9068 4). Raises InvalidToken."""
     try:
         claims = provider.keys.verify(token, typ=ACCESS_TOKEN_TYP, algs=(ACCESS_TOKEN_ALG,))
     except UnverifiedToken as error:
         raise InvalidToken("the access token is not valid", detail=error.reason) from error
-    if claims["iss"] != provider.issuer or claims["aud"] != provider.issuer:
+    if claims["iss"] != provider.issuer:
         raise InvalidToken("the access token is for somebody else")
     if provider.clock() >= claims["exp"]:
         raise InvalidToken("the access token has expired")
-    return _read(claims)
-
-
-def _read(claims: Mapping[str, Any]) -> AccessToken:
-    return AccessToken(
-        grant_id=claims["jti"].partition(".")[0],
-        jti=claims["jti"],
-        client_id=claims["client_id"],
-        scopes=frozenset(claims["scope"].split()),
-        expires_at=claims["exp"],
-    )
+    epoch, service, _ = claims["jti"].partition(SERVICE_JTI)
+    if service:
+        return AccessToken(claims, None, int(epoch))
+    return AccessToken(claims, claims["jti"].partition(".")[0], 0)

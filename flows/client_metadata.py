@@ -42,6 +42,10 @@ _MOST_SHOWN = 200
 _ALWAYS_REGISTERED = frozenset({"grant_types", "response_types", "redirect_uris"})
 
 
+OPERATORS_MEMBERS = ("refresh_token_policy", "resource", "resources", "service_scope")
+"""What nobody may say of a client who only registers it."""
+
+
 class Protection(NamedTuple):
     """How the client's ID tokens, or its userinfo, are signed and encrypted."""
 
@@ -54,8 +58,10 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     """A client's metadata with every default in place.
 
     `translations` has the members with a language tag, by their full name (`client_name#ru`), the
-    tag in lower case. `refresh_token_policy` is ours: `always` issues a refresh token without
-    `offline_access` too, which then ends with its session.
+    tag in lower case. Four are ours, for an operator to set: `refresh_token_policy` `always` issues
+    a refresh token without `offline_access` too, which then ends with its session; `resource` is
+    the identifier under which the client itself is a protected resource, `resources` those that its
+    tokens may be for (RFC 8707), `service_scope` what it may ask for in its own name.
     """
 
     client_name: Annotated[str, msgspec.Meta(max_length=100)] = ""
@@ -90,6 +96,9 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     software_id: _Name | None = None
     software_version: _Name | None = None
     refresh_token_policy: Literal["always", "offline_access"] = "offline_access"
+    resource: Uri | None = None
+    resources: _Uris = ()
+    service_scope: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
 
     def protection(self, response: ProtectedResponse) -> Protection:
         """How a response is protected for this client."""

@@ -1,10 +1,17 @@
 """What a client's metadata must be together, and what of them we support."""
 
 from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
 
-from flows.claims import OPENID, SCOPES
+from flows.claims import OPENID, SCOPE_SYNTAX, SCOPES
 from flows.client_metadata import AUTH_SIGNING_ALGS, PROTECTED_RESPONSES, ClientMetadata, Protection
-from flows.grants.names import AUTHORIZATION_CODE, GRANT_TYPES, PHONE_OTP, REFRESH_TOKEN
+from flows.grants.names import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    GRANT_TYPES,
+    PHONE_OTP,
+    REFRESH_TOKEN,
+)
 from flows.uris import redirect_uri_fault, web_uri_fault
 from keys.encryption import CONTENT_ENCRYPTION, KEY_MANAGEMENT, RecipientKeys
 from keys.errors import NoEncryptionKey, UnusableKey
@@ -21,7 +28,7 @@ def faults_of(
     client: ClientMetadata, *, algorithms: Collection[str], development: bool
 ) -> Iterator[Fault]:
     """Every fault of metadata whose members have the right types."""
-    for rule in (_support, _grants, _subjects, _authentication):
+    for rule in (_support, _grants, _services, _subjects, _authentication):
         for description in rule(client):
             yield "invalid_client_metadata", description
     for description in _protections(client, algorithms):
@@ -53,6 +60,28 @@ def _grants(client: ClientMetadata) -> Iterator[str]:
         yield "token_endpoint_auth_method: the phone grant is for confidential clients"
     if _CUSTOMERS_GRANTS & set(client.grant_types) and OPENID not in client.scope.split():
         yield "scope: openid is required"
+
+
+def _services(client: ClientMetadata) -> Iterator[str]:
+    scopes = client.service_scope.split()
+    asks = CLIENT_CREDENTIALS in client.grant_types
+    if asks and client.token_endpoint_auth_method == "none":
+        # RFC 6749 4.4
+        yield "token_endpoint_auth_method: client_credentials is for confidential clients"
+    if asks != bool(scopes):
+        yield "service_scope: goes with the grant type client_credentials"
+    if scopes and not SCOPE_SYNTAX.fullmatch(client.service_scope):
+        yield "service_scope: is malformed"
+    for scope in scopes:
+        if scope in SCOPES:
+            yield f"service_scope: {scope} is about customers"
+    if client.resource is not None and client.token_endpoint_auth_method == "none":
+        yield "resource: is for confidential clients"
+    for name, uris in (("resource", (client.resource,)), ("resources", client.resources)):
+        for uri in uris:
+            # RFC 8707 2
+            if uri is not None and (not urlsplit(uri).scheme or "#" in uri):
+                yield f"{name}: must be an absolute URI without a fragment: {uri}"
 
 
 def _subjects(client: ClientMetadata) -> Iterator[str]:

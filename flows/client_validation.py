@@ -6,7 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from flows.client_metadata import PROTECTED_RESPONSES, ClientMetadata, InvalidClientMetadata, Uri
+from flows.client_metadata import (
+    OPERATORS_MEMBERS,
+    PROTECTED_RESPONSES,
+    ClientMetadata,
+    InvalidClientMetadata,
+    Uri,
+)
 from flows.client_rules import Fault, faults_of
 from flows.grants.names import AUTHORIZATION_CODE
 from flows.uris import web_uri_fault
@@ -70,6 +76,10 @@ def validate(
             f"{name}: is not supported: clients are not told of a logout yet"
             for name in sorted(given)
             if "channel_logout_" in name and given[name]
+        )
+    if unknown == "ignored":
+        faults += _coded(
+            f"{name}: is for our operators to set" for name in OPERATORS_MEMBERS if name in given
         )
     _add_defaults(given)
     members, type_faults = _converted(given)

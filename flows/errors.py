@@ -91,6 +91,12 @@ class InvalidScope(OAuthError):
     error = "invalid_scope"
 
 
+class InvalidTarget(OAuthError):
+    """RFC 8707 2."""
+
+    error = "invalid_target"
+
+
 class SlowDown(OAuthError):
     """A rate limit refuses (the code is RFC 8628's); try again after `retry_after` seconds."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from flows import subjects
 from flows.claims import OPENID, select
 from flows.clients import Client
-from flows.grants.grant import Authorized
+from flows.grants.grant import Authorized, ServiceAuthorized
 from flows.provider import Provider
 from flows.response_jwt import response_jwt
 from keys.hashing import left_half_hash, random_id
@@ -13,12 +13,16 @@ from storage.outcomes import Redeemed, Rotated
 
 ACCESS_TOKEN_TYP = "at+jwt"
 ACCESS_TOKEN_ALG = "ES256"
+SERVICE_JTI = "~"
+"""What stands in the `jti` of a service's own token: before it the epoch, and no grant."""
 
 
-async def issue(provider: Provider, client: Client, authorized: Authorized) -> dict[str, Any]:
-    """The token endpoint's answer (RFC 6749 5.1)."""
+async def issue(
+    provider: Provider, client: Client, authorized: Authorized, audience: str
+) -> dict[str, Any]:
+    """The token endpoint's answer (RFC 6749 5.1); `audience` is whom the access token is for."""
     now = provider.clock()
-    access_token = await _access_token(provider, client, authorized, now)
+    access_token = await _access_token(provider, client, authorized, audience, now)
     answer: dict[str, Any] = {
         "access_token": access_token,
         "token_type": "Bearer",
@@ -32,14 +36,39 @@ async def issue(provider: Provider, client: Client, authorized: Authorized) -> d
     return answer
 
 
+async def issue_to_service(
+    provider: Provider, client: Client, authorized: ServiceAuthorized, audience: str
+) -> dict[str, Any]:
+    """The answer to a client that asks in its own name (RFC 6749 4.4.3): no refresh token."""
+    now = provider.clock()
+    claims = {
+        "iss": provider.issuer,
+        "sub": client.client_id,  # RFC 9068 2.2
+        "aud": audience,
+        "client_id": client.client_id,
+        "scope": authorized.scope,
+        "iat": now,
+        "exp": now + client.lifetimes.access_token,
+        "jti": f"{authorized.epoch}{SERVICE_JTI}{random_id()}",
+    }
+    return {
+        "access_token": await provider.keys.sign(
+            claims, alg=ACCESS_TOKEN_ALG, typ=ACCESS_TOKEN_TYP
+        ),
+        "token_type": "Bearer",
+        "expires_in": client.lifetimes.access_token,
+        "scope": authorized.scope,
+    }
+
+
 async def _access_token(
-    provider: Provider, client: Client, authorized: Authorized, now: int
+    provider: Provider, client: Client, authorized: Authorized, audience: str, now: int
 ) -> str:
     grant = authorized.grant
     claims = {
         "iss": provider.issuer,
         "sub": subjects.to_client(provider, client, "sub", grant.sub),
-        "aud": provider.issuer,
+        "aud": audience,
         "client_id": client.client_id,
         "scope": authorized.scope,
         "iat": now,

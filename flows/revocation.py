@@ -1,7 +1,9 @@
 """The revocation endpoint (RFC 7009)."""
 
 from flows import access_tokens, refresh_tokens
+from flows.access_tokens import AccessToken
 from flows.client_auth import authenticate
+from flows.clients import Client
 from flows.errors import InvalidGrant, InvalidToken
 from flows.parameters import Parameters
 from flows.provider import Provider
@@ -28,6 +30,9 @@ async def revoke(provider: Provider, authorization: str | None, parameters: Para
             access_token = access_tokens.verify(provider, token)
         except InvalidToken:
             return
+        if access_token.grant_id is None:
+            await _revoke_own(provider, client, access_token)
+            return
         revoked = await provider.store.access_token_revoke(
             grant_id=access_token.grant_id,
             jti=access_token.jti,
@@ -37,3 +42,14 @@ async def revoke(provider: Provider, authorization: str | None, parameters: Para
         )
     if isinstance(revoked, Mismatch):
         raise InvalidGrant("the token was issued to another client")
+
+
+async def _revoke_own(provider: Provider, client: Client, token: AccessToken) -> None:
+    if token.client_id != client.client_id:
+        raise InvalidGrant("the token was issued to another client")
+    await provider.store.service_token_revoke(
+        jti=token.jti,
+        client_id=client.client_id,
+        expires_at=token.expires_at,
+        now=provider.clock(),
+    )

@@ -3,11 +3,14 @@
 from typing import Any
 
 from flows.client_auth import authenticate
-from flows.errors import UnauthorizedClient, UnsupportedGrantType
+from flows.clients import Client
+from flows.errors import InvalidTarget, UnauthorizedClient, UnsupportedGrantType
+from flows.grants.grant import ServiceAuthorized
 from flows.grants.table import GRANTS
-from flows.issue import issue
+from flows.issue import issue, issue_to_service
 from flows.parameters import Parameters
 from flows.provider import Provider
+from flows.response_jwt import check_recipient
 
 
 async def token(
@@ -21,5 +24,22 @@ async def token(
     client = await authenticate(provider, authorization, parameters)
     if not client.allows_grant(grant.name):
         raise UnauthorizedClient("the client is not registered for this grant type")
+    # Before a code or refresh token is spent in vain.
+    await check_recipient(provider, client, client.metadata.protection("id_token"))
+    audience = _audience(provider, client, parameters.get("resource"))
     authorized = await grant.authorize(provider, client, parameters.only(grant.parameters))
-    return await issue(provider, client, authorized)
+    if isinstance(authorized, ServiceAuthorized):
+        return await issue_to_service(provider, client, authorized, audience)
+    return await issue(provider, client, authorized, audience)
+
+
+def _audience(provider: Provider, client: Client, resource: str | None) -> str:
+    """Whom the access token is for (RFC 8707 2.2): a resource that the client may name, or us.
+
+    Before the grant is spent: a wrong name must not cost the customer a new sign-in.
+    """
+    if resource is None:
+        return provider.issuer
+    if resource not in client.metadata.resources:
+        raise InvalidTarget("the client may not ask for this resource")
+    return resource

@@ -19,7 +19,9 @@ async def userinfo(
     Raises an OAuthError of RFC 6750.
     """
     token = access_tokens.verify(provider, access_tokens.presented(authorization, parameters))
-    if OPENID not in token.scopes:
+    if token.claims["aud"] != provider.issuer:
+        raise InvalidToken("the access token is for somebody else")
+    if token.grant_id is None or OPENID not in token.scopes:
         raise InsufficientScope("the access token has no scope openid")
     found = await provider.store.access_token_read(
         grant_id=token.grant_id, jti=token.jti, now=provider.clock()

@@ -37,10 +37,10 @@ class Brand:
     name: str
     color: str
     logo: str | None = None
-    favicon: str | None = None
-    support: Support | None = None
     terms_uri: str | None = None
     privacy_uri: str | None = None
+    favicon: str | None = None
+    support: Support | None = None
     partner: Literal["verified", "unverified"] | None = None
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Brand:
             name=channel.named(locale),
             color=channel.color,
             logo=logo,
-            favicon=f"{path}/favicon.svg" if channel.favicon else logo,
+            favicon=f"{path}/favicon.svg" if channel.favicon else None,
             support=channel.support,
             terms_uri=channel.terms_uri,
             privacy_uri=channel.privacy_uri,

@@ -50,6 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(authorization.CONTINUE_PATH, _GET, authorization.continuation),
     Endpoint(TOKEN_PATH, _POST, t.token, "token_endpoint", True, "json"),
     Endpoint("/otp", _POST, t.otp, "phone_otp_endpoint", False, "json"),
+    Endpoint("/introspect", _POST, t.introspection, "introspection_endpoint", False, "json"),
     Endpoint("/revoke", _POST, t.revocation, "revocation_endpoint", True, "json"),
     Endpoint("/userinfo", _BOTH, t.userinfo, "userinfo_endpoint", True, "bearer"),
     Endpoint("/logout", _BOTH, logout.logout, "end_session_endpoint"),

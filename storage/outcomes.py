@@ -15,6 +15,7 @@ from storage.records import (
     ClientRow,
     Consent,
     Customer,
+    InitialAccessToken,
     RevisedRow,
     Step,
 )
@@ -109,6 +110,20 @@ class Accepted(Outcome, frozen=True, tag="accepted"):
 
 class UsedBefore(Outcome, frozen=True, tag="used_before"):
     """A client assertion that another request has used."""
+
+
+class FoundInitialAccessToken(Outcome, frozen=True, tag="initial_access_token"):
+    """An initial access token with which one more client may be registered."""
+
+    token: InitialAccessToken
+
+
+class Permitted(Outcome, frozen=True, tag="permitted"):
+    """An attempt within its rate limit, counted."""
+
+
+class Full(Outcome, frozen=True, tag="full"):
+    """There are as many of them as there may be."""
 
 
 # Sessions and interactions
@@ -308,6 +323,19 @@ class Inactive(Outcome, frozen=True, tag="inactive"):
     """An access token that was revoked, or whose grant has ended."""
 
 
+class ServiceActive(Outcome, frozen=True, tag="service_active"):
+    """A service's own token that nothing has ended."""
+
+
+class FoundRefreshToken(Outcome, frozen=True, tag="refresh_token"):
+    """The current refresh token of a grant in force, which ends at `expires_at`."""
+
+    sub: str
+    scope: str
+    created_at: int
+    expires_at: int
+
+
 class Revoked(Outcome, frozen=True, tag="revoked"):
     """A token, and what hangs on it, was revoked."""
 
@@ -391,6 +419,10 @@ ClientCreate = Created | Exists | Unknown
 ClientUpdate = Changed | Stale | Unknown
 ClientDelete = Deleted | Unknown
 AssertionUse = Accepted | UsedBefore
+InitialAccessTokenRead = FoundInitialAccessToken | Unknown
+InitialAccessTokenRevoke = Revoked | Unknown
+RegistrationAttempt = Permitted | Limited
+ClientRegister = Created | Unknown | Full
 AuthorizationRequestStore = Stored | Limited
 AuthorizationRequestRead = FoundRequest | Unknown
 SessionRead = FoundSession | Unknown
@@ -436,6 +468,8 @@ OtpStart = OtpStarted | Refused | Limited | Unknown
 OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | CustomerBlocked | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
 AccessTokenRead = Active | Inactive
+ServiceTokenRead = ServiceActive | Inactive
+RefreshTokenRead = FoundRefreshToken | Inactive
 TokenRevoke = Revoked | Unknown | Mismatch
 CustomerFind = Account | Unknown
 CustomerBlock = Blocked | AlreadyBlocked | Unknown

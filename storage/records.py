@@ -29,6 +29,22 @@ class ClientsPage(msgspec.Struct, frozen=True):
     after: str | None = None
 
 
+class InitialAccessToken(msgspec.Struct, frozen=True):
+    """What lets its holder register clients; `policy` is the protocol layer's, as JSON text.
+
+    `registered` of `most_clients` were made with it.
+    """
+
+    token_id: str
+    policy: str
+    most_clients: int
+    registered: int
+    created_at: int
+    created_by: str
+    expires_at: int
+    revoked_at: int | None = None
+
+
 class ChannelRow(msgspec.Struct, frozen=True):
     """A channel as it is kept: its document, as JSON text."""
 

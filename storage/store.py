@@ -26,6 +26,7 @@ from storage.records import (
     SignIn,
     Wanted,
 )
+from storage.registration_store import RegistrationStore
 from storage.security_store import SecurityStore
 
 
@@ -386,6 +387,49 @@ class Store(AuditStore, ChannelStore, ClientStore, ConsentStore, KeyStore, Secur
             scope=scope,
             attempt=attempt,
             lifetimes=plain(lifetimes),
+            now=now,
+        )
+
+    async def revocation_epoch(self) -> int:
+        """The epoch that a service's own token carries, so that a later revocation ends it."""
+        return await self._call("revocation_epoch", int)
+
+    async def service_token_read(
+        self, *, jti: str, client_id: str, epoch: int, issued_at: int
+    ) -> o.ServiceTokenRead:
+        """Whether a service's own token is in use."""
+        return await self._call(
+            "service_token_read",
+            o.ServiceTokenRead,
+            jti=jti,
+            client_id=client_id,
+            epoch=epoch,
+            issued_at=issued_at,
+        )
+
+    async def service_token_revoke(
+        self, *, jti: str, client_id: str, expires_at: int, now: int
+    ) -> None:
+        """Take a service's own token back; the caller has proven whose it is."""
+        await self._call(
+            "service_token_revoke",
+            o.Revoked,
+            jti=jti,
+            client_id=client_id,
+            expires_at=expires_at,
+            now=now,
+        )
+
+    async def refresh_token_read(
+        self, *, grant_id: str, client_id: str, presented_hash: bytes, now: int
+    ) -> o.RefreshTokenRead:
+        """Whether a client's refresh token would be accepted, without using it."""
+        return await self._call(
+            "refresh_token_read",
+            o.RefreshTokenRead,
+            grant_id=grant_id,
+            client_id=client_id,
+            presented_hash=presented_hash,
             now=now,
         )
 

@@ -19,6 +19,17 @@ class Authorized:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceAuthorized:
+    """A client that may get an access token in its own name, which no row stands for.
+
+    `epoch` is that of the last revocation until now.
+    """
+
+    scope: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """A grant type: its name, the parameters it reads, and its own part of the token endpoint.
 
@@ -27,4 +38,4 @@ class Grant:
 
     name: str
     parameters: frozenset[str]
-    authorize: Callable[[Provider, Client, Parameters], Awaitable[Authorized]]
+    authorize: Callable[[Provider, Client, Parameters], Awaitable[Authorized | ServiceAuthorized]]

@@ -229,6 +229,9 @@ def update(
 
     async def change(store: Store, sealer: Sealer) -> str | None:
         known = await managed_here(store, client_id)
+        if known.row.source == "registration":
+            # Within limits that were agreed on, which are none of ours to judge here.
+            raise CommandError(f"{client_id} is its partner's, who updates it (RFC 7592)")
         checked = _checked(settings, known.document.metadata.registered() | given)
         changed, secret = await registry(store, reason).update(
             known, checked, sealer=ClientSecretSealer(sealer)

@@ -109,7 +109,8 @@ def abandon(
 
     Revokes every key, removes every server secret, and makes new ones under the key-encryption key
     of the settings. All tokens end: customers sign in anew. Stop the servers first; those that run
-    would go on with the old keys, which they have in memory.
+    would go on with the old keys, which they have in memory. `client_secret_jwt` clients need new
+    secrets: `idp clients rotate-secret CLIENT --keep-old 0s`.
     """
     must_have_reason(reason, "abandon")
     settings = settings_of(config, directory)

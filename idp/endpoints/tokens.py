@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from flows.grants import phone_otp
 from flows.parameters import Parameters
+from flows.introspection import introspect
 from flows.revocation import revoke
 from flows.token import token as answer_token
 from flows.userinfo import userinfo as answer_userinfo
@@ -36,6 +37,16 @@ async def revocation(request: Request) -> Response:
     parameters = await http.form(request)
     await revoke(http.site(request).provider, request.headers.get("authorization"), parameters)
     return Response(status_code=200, headers={"Cache-Control": "no-store"})
+
+
+async def introspection(request: Request) -> Response:
+    """RFC 7662."""
+    parameters = await http.form(request)
+    return http.json(
+        await introspect(
+            http.site(request).provider, request.headers.get("authorization"), parameters
+        )
+    )
 
 
 async def userinfo(request: Request) -> Response:

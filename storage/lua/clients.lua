@@ -29,6 +29,7 @@ end
 
 function M.delete(client_id)
     box.space.client:delete(client_id)
+    box.space.open_client:delete(client_id)
     M.bump()
 end
 

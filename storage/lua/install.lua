@@ -19,6 +19,7 @@ local API = {
     require('api.keys'),
     require('api.phone'),
     require('api.refresh'),
+    require('api.registration'),
     require('api.secrets'),
     require('api.sessions'),
     require('api.sweep'),

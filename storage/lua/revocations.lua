@@ -48,6 +48,11 @@ function M.ended_grant(grant)
         or any_covers(grant, 'client', grant.client_id)
 end
 
+-- A service's own token: no row, but it carries its epoch and its time.
+function M.ended_service_token(token)
+    return any_covers(token, 'everybody', '') or any_covers(token, 'client', token.client_id)
+end
+
 local function within(inner, outer)
     return inner.since >= outer.since
         and (outer.before == nil or inner.before ~= nil and inner.before <= outer.before)

@@ -4,12 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from conf.channels import (
+    AndroidApp,
+    Brand,
+    ChannelEntry,
+    ChannelLifetimes,
+    ClientEntry,
+    IosApp,
+    Messages,
+    Secret,
+    Support,
+)
 from conf.channels_file import (
     DEMO_CHANNELS,
     GROUP_CHANNELS,
-    Brand,
-    ChannelEntry,
-    ClientEntry,
     ensure_secret_files,
     load_channels,
 )
@@ -33,6 +41,26 @@ logo = "logo.svg"
 terms_uri = "https://shop.example.com/terms"
 privacy_uri = "https://shop.example.com/privacy"
 """
+MORE = """
+[channels.support]
+phone = "+7 800 555-35-35"
+email = "help@shop.example.com"
+url = "https://shop.example.com/help"
+[channels.messages]
+sender = "Shop 24"
+one_time_code = { ru = "{channel}: {code}", en = "{code} for {channel} at {origin}, {{really}}" }
+[channels.lifetimes]
+access_token_seconds = 60
+refresh_idle_seconds = 1000
+refresh_absolute_seconds = 1000
+sign_in_seconds = 3600
+[channels.android]
+package_name = "com.example.shop"
+sha256_cert_fingerprints = ["{fingerprint}"]
+[channels.ios]
+app_id = "ABCDE12345.com.example.shop"
+"""
+FINGERPRINT = ":".join(["0A"] * 32)
 CLIENT = """
 [[channels.clients]]
 client_id = "shop-site"
@@ -85,33 +113,186 @@ def test_a_channel_is_read_with_its_brand_and_its_clients(place: Place) -> None:
                 name={"ru": "Лавка", "en": "Shop"},
                 color="#1a7f37",
                 logo=LOGO,
+                favicon="",
                 terms_uri="https://shop.example.com/terms",
                 privacy_uri="https://shop.example.com/privacy",
             ),
             locale="ru",
+            locales=("ru", "en"),
             clients=(
                 ClientEntry(
                     client_id="shop-site",
                     metadata={"redirect_uris": ["https://shop.example.com/callback"]},
-                    secret="s3cret",
-                    secret_argon2id=None,
+                    secrets=(Secret(clear="s3cret"),),
                 ),
             ),
         ),
     )
 
 
+def whole(place: Place) -> str:
+    """A channel that says all that there is to say, and one client."""
+    (place.directory / "favicon.svg").write_text(LOGO.replace("h8v8z", "h8v8h-8z"))
+    said = CHANNEL.replace(
+        'locale = "ru"', 'locale = "ru"\nscopes = ["openid", "phone"]\nclaims = ["phone_number"]'
+    ).replace('logo = "logo.svg"', 'logo = "logo.svg"\nfavicon = "favicon.svg"')
+    more = MORE.replace("{fingerprint}", FINGERPRINT)
+    return said + more + CLIENT.replace("redirect", 'platform = "web"\nredirect')
+
+
+def test_a_channel_may_say_more(place: Place) -> None:
+    (channel,) = load_channels(
+        [place.write(whole(place))], secrets_directory=place.secrets, environ={}
+    )
+    assert channel.brand.favicon == LOGO.replace("h8v8z", "h8v8h-8z")
+    assert channel.support == Support(
+        "+7 800 555-35-35", "help@shop.example.com", "https://shop.example.com/help"
+    )
+    assert channel.messages == Messages(
+        "Shop 24",
+        {"ru": "{channel}: {code}", "en": "{code} for {channel} at {origin}, {{really}}"},
+    )
+    assert channel.lifetimes == ChannelLifetimes(60, None, 1000, 1000, 3600)
+    assert (channel.scopes, channel.claims) == (("openid", "phone"), ("phone_number",))
+    assert channel.android == AndroidApp("com.example.shop", (FINGERPRINT,))
+    assert channel.ios == IosApp("ABCDE12345.com.example.shop")
+    assert channel.clients[0].platform == "web"
+
+
 @pytest.mark.parametrize(
-    ("reference", "secret", "secret_argon2id"),
+    ("locales", "names", "offered"),
     [
-        ('secret = { file = "shop-site" }', "s3cret", None),
-        ('secret = { env = "SHOP_SECRET" }', "from the environment", None),
-        (f'secret = {{ argon2id = "{ARGON2ID}" }}', None, ARGON2ID),
-        ("", None, None),
+        ("", '{ ru = "Лавка", en = "Shop" }', ("ru", "en")),
+        ('locales = ["ru"]', '{ ru = "Лавка" }', ("ru",)),
+        ('locales = ["ru"]', '{ ru = "Лавка", en = "Shop" }', ("ru",)),
+        ('locales = ["en", "ru"]', '{ ru = "Лавка", en = "Shop" }', ("ru", "en")),
+    ],
+)
+def test_a_brand_has_a_name_in_each_locale_that_is_offered(
+    place: Place, locales: str, names: str, offered: tuple[str, ...]
+) -> None:
+    text = CHANNEL.replace('{ ru = "Лавка", en = "Shop" }', names)
+    path = place.write(text.replace('locale = "ru"', f'locale = "ru"\n{locales}') + CLIENT)
+    (channel,) = load_channels([path], secrets_directory=place.secrets, environ={})
+    assert channel.locales == offered
+    assert set(offered) <= set(channel.brand.name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            'locale = "ru"',
+            'locale = "ru"\nlocales = ["en"]',
+            "locales: must have ru, the channel's",
+        ),
+        ('locale = "ru"', 'locale = "ru"\nlocales = []', "locales: is required"),
+        ('locale = "ru"', 'locale = "ru"\nlocales = ["ru", "de"]', "locales[1]: must be ru or en"),
+        ('locale = "ru"', 'locale = "ru"\nlocales = ["ru", "ru"]', "locales[1]: is there twice"),
+        ("favicon.svg", "no.svg", "brand.favicon: {}/no.svg cannot be read: No such file"),
+        ("+7 800 555-35-35", "8 800 555-35-35", "support.phone: must be a phone number with its"),
+        ("help@shop.example.com", "help", "support.email: must be an e-mail address"),
+        ("https://shop.example.com/help", "/help", "support.url: must be an absolute https URL"),
+        ('sender = "Shop 24"', 'sender = "Лавка"', "messages.sender: must be at most 11 Latin"),
+        ('sender = "Shop 24"', 'sender = "A shop or two"', "messages.sender: must be at most 11"),
+        ('sender = "Shop 24"', 'text = "{code}"', "messages.text: unknown key"),
+        ('"{channel}: {code}"', '"{channel}"', "messages.one_time_code.ru: must have {code}"),
+        (
+            '"{channel}: {code}"',
+            '"{code} {phone}"',
+            "messages.one_time_code.ru: must have no other",
+        ),
+        ('"{channel}: {code}"', '"{code!r}"', "messages.one_time_code.ru: must have no other"),
+        ('"{channel}: {code}"', '"{code:>9}"', "messages.one_time_code.ru: must have no other"),
+        ('"{channel}: {code}"', '"{code} {0}"', "messages.one_time_code.ru: must have no other"),
+        ('"{channel}: {code}"', '"{code.x}"', "messages.one_time_code.ru: must have {code}"),
+        ('"{channel}: {code}"', '"{code} }"', "messages.one_time_code.ru: must write a brace"),
+        ('"{channel}: {code}"', '""', "messages.one_time_code.ru: must not be empty"),
+        ('ru = "{channel}', 'de = "{channel}', "messages.one_time_code.de: unknown key"),
+        (
+            "access_token_seconds = 60",
+            "access_token_seconds = 0",
+            "lifetimes.access_token_seconds:",
+        ),
+        (
+            "refresh_idle_seconds = 1000",
+            "refresh_idle_seconds = 1001",
+            "lifetimes.refresh_idle_sec",
+        ),
+        ("sign_in_seconds = 3600", "sign_in = 3600", "lifetimes.sign_in: unknown key"),
+        (
+            "sign_in_seconds = 3600",
+            "session_idle_seconds = 9",
+            "lifetimes.session_idle_seconds: un",
+        ),
+        ('["openid", "phone"]', '["phone"]', "scopes: must have openid"),
+        ('["openid", "phone"]', "[]", "scopes: is required"),
+        ('["openid", "phone"]', '["openid", "a b"]', "scopes[1]: must be a scope"),
+        ('["phone_number"]', '["Phone"]', "claims[0]: must be the name of a claim"),
+        ('["phone_number"]', '"phone_number"', "claims: must be a list of texts"),
+        ('"com.example.shop"', '"shop"', "android.package_name: must be an application ID"),
+        ('["0A:', '["0a:', "android.sha256_cert_fingerprints[0]: must be a SHA-256 fingerprint"),
+        (
+            "sha256_cert_fingerprints",
+            "fingerprints",
+            "android.sha256_cert_fingerprints: is require",
+        ),
+        ("ABCDE12345.", "", "ios.app_id: must be an application identifier"),
+        (
+            'platform = "web"',
+            'platform = "tv"',
+            "clients[shop-site].platform: must be android, ios",
+        ),
+        (
+            "secret = {",
+            'previous_secret = "s3cret"\nsecret = {',
+            "clients[shop-site].previous_secret: must be {env=...}, {file=...} or {argon2id=...}",
+        ),
+        (
+            "secret = {",
+            "previous_secret = {",
+            "clients[shop-site].previous_secret: stands beside a secret, never alone",
+        ),
+    ],
+)
+def test_a_fault_of_what_a_channel_says_more_is_reported(
+    place: Place, old: str, new: str, fault: str
+) -> None:
+    text = whole(place)
+    assert old in text
+    found = place.faults(text.replace(old, new, 1))
+    assert found[0].startswith(f"channels[shop].{fault}".replace("{}", str(place.directory)))
+    assert not any("s3cret" in it for it in found)
+
+
+def test_a_support_without_any_way_to_reach_it_is_a_fault(place: Place) -> None:
+    (found,) = place.faults(CHANNEL + "[channels.support]\n" + CLIENT)
+    assert found == "channels[shop].support: must have a phone, an email or a url"
+
+
+def test_two_secrets_are_good_while_one_takes_the_place_of_the_other(place: Place) -> None:
+    previous = f'secret = {{ file = "shop-site" }}\nprevious_secret = {{ argon2id = "{ARGON2ID}" }}'
+    text = CHANNEL + CLIENT.replace('secret = { file = "shop-site" }', previous)
+    ((client,),) = (
+        channel.clients
+        for channel in load_channels(
+            [place.write(text)], secrets_directory=place.secrets, environ={}
+        )
+    )
+    assert client.secrets == (Secret(clear="s3cret"), Secret(argon2id=ARGON2ID))
+
+
+@pytest.mark.parametrize(
+    ("reference", "secrets"),
+    [
+        ('secret = { file = "shop-site" }', (Secret(clear="s3cret"),)),
+        ('secret = { env = "SHOP_SECRET" }', (Secret(clear="from the environment"),)),
+        (f'secret = {{ argon2id = "{ARGON2ID}" }}', (Secret(argon2id=ARGON2ID),)),
+        ("", ()),
     ],
 )
 def test_a_secret_is_resolved_where_it_lives(
-    place: Place, reference: str, secret: str | None, secret_argon2id: str | None
+    place: Place, reference: str, secrets: tuple[Secret, ...]
 ) -> None:
     path = place.write(CHANNEL + CLIENT.replace('secret = { file = "shop-site" }', reference))
     environ = {"SHOP_SECRET": "from the environment"}
@@ -119,7 +300,7 @@ def test_a_secret_is_resolved_where_it_lives(
         channel.clients
         for channel in load_channels([path], secrets_directory=place.secrets, environ=environ)
     )
-    assert (client.secret, client.secret_argon2id) == (secret, secret_argon2id)
+    assert client.secrets == secrets
     assert "s3cret" not in repr(client)
 
 
@@ -267,7 +448,7 @@ def test_the_sample_clients_hold_together(samples: Mapping[str, ChannelEntry]) -
     for client in clients(samples).values():
         said = client.metadata
         public = said["token_endpoint_auth_method"] == "none"
-        assert (client.secret is None) is public
+        assert (client.secrets == ()) is public
         assert ("redirect_uris" in said) is (said["grant_types"] != [PHONE_OTP, "refresh_token"])
         assert (said["response_types"] == ["code"]) is ("redirect_uris" in said)
         if client.client_id != "demo-rs256":

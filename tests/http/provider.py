@@ -239,6 +239,7 @@ class Browser:
         self.provider = running_provider
         self.http = running_provider.client()
         self.interaction = ""
+        self._first_page = "phone"
         self._csrf: dict[str, str] = {}
 
     def authorize(self, party: RelyingParty, **changes: str | None) -> httpx2.Response:
@@ -250,6 +251,7 @@ class Browser:
         location = response.headers.get("location", "")
         page = location.startswith("/interaction/")
         self.interaction = location.rsplit("/", 1)[0] if page else ""
+        self._first_page = location.rsplit("/", 1)[1] if page else "phone"
         return response
 
     def get(self, page: str) -> httpx2.Response:
@@ -259,7 +261,7 @@ class Browser:
     def submit(self, page: str, **fields: str) -> httpx2.Response:
         """Submit a form of the interaction, with the token that its first page carries."""
         if self.interaction not in self._csrf:
-            self._csrf[self.interaction] = hidden_fields(self.get("phone").text)["csrf"]
+            self._csrf[self.interaction] = hidden_fields(self.get(self._first_page).text)["csrf"]
         token = self._csrf[self.interaction]
         return self.http.post(f"{self.interaction}/{page}", data={"csrf": token} | fields)
 

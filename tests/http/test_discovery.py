@@ -4,6 +4,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from keys.signing import ALGORITHMS
 from tests.http.provider import Browser, RelyingParty, Running, new_phone, parameters_of
 from tests.http.provider import provider as run_provider
 
@@ -147,9 +148,22 @@ def test_what_is_refused_is_not_promised(metadata: dict[str, Any]) -> None:
         "refresh_token",
         "urn:x5id:oauth:grant-type:phone-otp",
     ]
-    methods = metadata["token_endpoint_auth_methods_supported"]
-    assert set(methods) == {"none", "client_secret_basic", "client_secret_post"}
-    assert metadata["revocation_endpoint_auth_methods_supported"] == methods
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+def test_how_clients_may_prove_themselves_is_said(metadata: dict[str, Any], endpoint: str) -> None:
+    assert metadata[f"{endpoint}_endpoint_auth_methods_supported"] == [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+    ]
+    # RFC 8414 2: required where assertions are accepted, and never none.
+    assert set(metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]) == {
+        "HS256",
+        *ALGORITHMS,
+    }
 
 
 @pytest.mark.parametrize("path", FOR_BROWSERS)

@@ -45,7 +45,7 @@ def change(running: Running, old: str, new: str) -> None:
     assert old in CHANNELS
     path.write_text(CHANNELS.replace(old, new), encoding="utf-8")
     entries = load_channels([path], secrets_directory=running.directory / "secrets")
-    apply_with_store(load(running.directory / "idp.toml"), entries, by="tests")
+    apply_with_store(load(running.directory / "idp.toml"), entries, by="tests", force=True)
     time.sleep(1.5)  # every worker looks for changes once a second
 
 

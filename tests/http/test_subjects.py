@@ -1,15 +1,15 @@
 """Who a customer is to a client: public and pairwise subjects (OpenID Connect Core 8)."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from conf.channels_file import load_channels
 from conf.settings import load
-from idp.channels import apply_with_store
+from flows.client_registry import ClientRegistry
+from idp.commands.operating import now, with_store
+from storage.records import By
 from tests.http.provider import (
     PHONE_OTP,
     TEST_CODE,
@@ -23,6 +23,7 @@ from tests.http.provider import (
     parameters_of,
 )
 from tests.http.provider import provider as run_provider
+from tests.http.registered import register
 
 CHANNEL = """
 [[channels]]
@@ -295,18 +296,21 @@ def test_a_hint_from_elsewhere_signs_its_client_out_alone(
 # Registering anew
 
 
-def test_a_client_that_is_registered_anew_meets_no_strangers(open_browser: OpenBrowser) -> None:
-    with run_provider(channels=CHANNELS) as running:
-        phone, first, second = new_phone(), open_browser(running), open_browser(running)
-        before = first.tokens(party_of(running, "one-shop"), phone)["id_token"]
-        moved = CHANNEL + CLIENT.format("new-shop", "https://one.example/new", PAIRWISE)
-        path = running.directory / "channels.toml"
-        path.write_text(moved, encoding="utf-8")
-        (running.directory / "secrets" / "new-shop").write_text(running.secret("one-shop"))
-        entries = load_channels([path], secrets_directory=running.directory / "secrets")
-        apply_with_store(load(running.directory / "idp.toml"), entries, by="tests")
-        time.sleep(1.5)  # every worker looks for changes once a second
-        party = RelyingParty(running, "new-shop", "https://one.example/new")
-        after = second.tokens(party, phone)["id_token"]
+def test_a_client_that_is_registered_anew_meets_no_strangers(
+    partners: Running, browser: Browser, other_browser: Browser
+) -> None:
+    def sub(browser: Browser, client_id: str) -> str:
+        """The customer, to a client that is there for this sign-in alone."""
+        uri = f"https://anew.example/{client_id}"
+        secret = register(partners, client_id, redirect_uris=[uri], subject_type="pairwise")
+        assert secret is not None
+        (partners.directory / "secrets" / client_id).write_text(secret, encoding="ascii")
+        tokens = browser.tokens(RelyingParty(partners, client_id, uri), phone, scope="openid")
+        with_store(
+            load(partners.directory / "idp.toml"),
+            lambda store: ClientRegistry(store, by=By("tests"), now=now()).delete(client_id),
+        )
+        return str(claims_of(tokens["id_token"])["sub"])
 
-    assert claims_of(after)["sub"] == claims_of(before)["sub"]
+    phone = new_phone()
+    assert sub(browser, "anew-1") == sub(other_browser, "anew-2")

@@ -370,6 +370,24 @@ def test_what_a_channels_file_would_undo_is_refused(
     assert shown(shop, "from-file") == before
 
 
+def test_a_partners_client_is_stopped_here_but_updated_by_its_partner(shop: Installation) -> None:
+    policy = {"scopes": ["openid"], "grant_types": ["authorization_code"]}
+    partner = {"policy": policy, "registration_token": "", "verified": True}
+    metadata = {"redirect_uris": [CALLBACK]}
+    document = json.dumps({"metadata": metadata, "partner": partner})
+    shop.lua(
+        "box.space.client:insert({ 'partner', '', 'registration', ..., 1 })",
+        document,
+    )
+    assert shown(shop, "partner")["partner"]["policy"] == policy | {"redirect_hosts": []}
+    assert "partner: verified\nscopes: openid\n" in shop.run("clients", "show", "partner")[1]
+    said = refused(shop, "update", "partner", "--name", "New")
+    assert said == "partner is its partner's, who updates it (RFC 7592)"
+    assert done(shop, "rotate-secret", "partner")["client_secret"]
+    done(shop, "disable", "partner", "--reason", "a leak")
+    done(shop, "delete", "partner", "--reason", "a leak", "--yes")
+
+
 def test_a_client_of_a_channels_file_can_be_stopped_at_once(shop: Installation) -> None:
     done(shop, "disable", "from-file", "--reason", "a leak")
     assert shown(shop, "from-file")["disabled"]

@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
-from idp.pages import STATIC, TEMPLATES, Brand, Pages
+from conf.channels import Support
+from flows.claims import OPENID, SCOPES
+from idp.pages import STATIC, TEMPLATES, Brand, Pages, Partner
 from idp.texts import load_texts
 
 Context = Mapping[str, object]
@@ -22,6 +24,7 @@ class Message:
     text: str = "482913 is your code"
     code: str = "482913"
     at: str = "14:02:11"
+    sender: str | None = None
 
 
 FORM: Context = {"action": "/go", "csrf": "token", "cancel_action": "/cancel"}
@@ -43,6 +46,14 @@ PROFILE: Context = {
     "terms_uri": "https://a/terms",
     "privacy_uri": None,
 }
+CONSENT: Context = {
+    **FORM,
+    "phone_masked": "+7 999 ***-**-42",
+    "scopes": [(it, f"allow_{it}", it != "phone") for it in SCOPES if it != OPENID],
+    "site": "a.example",
+    "partners_href": "/partners",
+}
+PARTNERS: Context = {**FORM, "withdrawn": False, "partners": []}
 BLOCKED: Context = {**FORM, "phone_href": "/phone", "phone_masked": "+7 999 ***-**-42"}
 ERROR: Context = {"error": "internal", "reference": "k3JQ", "description": None, "retry_href": None}
 CASES: list[tuple[str, Context]] = [
@@ -75,6 +86,21 @@ CASES: list[tuple[str, Context]] = [
         {
             **PROFILE,
             "errors": {"given_name": "required", "family_name": "too_long", "terms": "required"},
+        },
+    ),
+    ("consent.html", CONSENT),
+    ("consent.html", {**CONSENT, "scopes": [], "site": None}),
+    ("partners.html", PARTNERS),
+    ("partners.html", {**PARTNERS, "partners": None}),
+    (
+        "partners.html",
+        {
+            **PARTNERS,
+            "withdrawn": True,
+            "partners": [
+                Partner("a", "1", replace(BRAND, partner="unverified"), SCOPES[1:], 0),
+                Partner("b", "2", None, (), 1_790_000_000),
+            ],
         },
     ),
     ("blocked.html", BLOCKED),
@@ -183,22 +209,66 @@ def test_every_form_of_ours_is_a_post_with_its_csrf_token(
     [
         ("phone.html", {**PHONE, "phone": HOSTILE, "action": HOSTILE, "csrf": HOSTILE}),
         ("code.html", {**CODE, "phone_masked": HOSTILE, "phone_href": HOSTILE}),
+        ("consent.html", {**CONSENT, "phone_masked": HOSTILE, "site": HOSTILE}),
+        (
+            "partners.html",
+            {
+                **PARTNERS,
+                "partners": [
+                    Partner(HOSTILE, HOSTILE, replace(BRAND, name=HOSTILE), (), 0),
+                ],
+            },
+        ),
         ("blocked.html", {**BLOCKED, "phone_masked": HOSTILE, "phone_href": HOSTILE}),
         ("profile.html", {**PROFILE, "given_name": HOSTILE, "terms_uri": "https://" + HOSTILE}),
         ("error.html", {**ERROR, "error": HOSTILE, "reference": HOSTILE, "description": HOSTILE}),
         ("form_post.html", {"redirect_uri": HOSTILE, "parameters": {HOSTILE: HOSTILE}}),
         ("logout.html", {"action": HOSTILE, "csrf": HOSTILE, "hidden": {HOSTILE: HOSTILE}}),
-        ("inbox.html", {"messages": [Message(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]}),
+        ("inbox.html", {"messages": [Message(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]}),
     ],
 )
 def test_hostile_values_stay_text(
     pages: Pages, locale: str, template: str, context: Context
 ) -> None:
-    brand = Brand(HOSTILE, HOSTILE, "#000000", HOSTILE, "https://" + HOSTILE, HOSTILE)
+    brand = Brand(
+        HOSTILE,
+        HOSTILE,
+        "#000000",
+        HOSTILE,
+        "https://" + HOSTILE,
+        HOSTILE,
+        favicon=HOSTILE,
+        support=Support(HOSTILE, HOSTILE, "https://" + HOSTILE),
+    )
     html = pages.render(template, locale=locale, brand=brand, nonce="n0nce", **context)
     assert "<script>alert" not in html
     assert ">49<" not in html
     assert all(script.get("nonce") or script.get("src") for script in Markup(html).all("script"))
+
+
+@pytest.mark.parametrize(
+    ("template", "context"),
+    [("phone.html", PHONE), ("blocked.html", BLOCKED), ("error.html", ERROR)],
+)
+def test_a_page_says_once_where_help_is(
+    pages: Pages, locale: str, template: str, context: Context
+) -> None:
+    support = Support("+7 800 555-35-35", "help@a.example", "https://a.example/help")
+    brand = replace(BRAND, support=support)
+    html = pages.render(template, locale=locale, brand=brand, nonce="n", **context)
+    links = [link["href"] for link in Markup(html).all("a")]
+    ways = ["tel:+78005553535", "mailto:help@a.example", "https://a.example/help"]
+    assert [link for link in links if link in ways] == ways
+
+
+def test_a_tab_shows_the_favicon_or_else_the_logo(pages: Pages) -> None:
+    for brand, shown in (
+        (replace(BRAND, favicon="/channels/demo/favicon.svg"), "/channels/demo/favicon.svg"),
+        (BRAND, "/channels/demo/logo.svg"),
+    ):
+        html = pages.render("phone.html", locale="ru", brand=brand, nonce="n", **PHONE)
+        (icon,) = (link for link in Markup(html).all("link") if link["rel"] == "icon")
+        assert icon["href"] == shown
 
 
 def test_a_link_that_is_not_of_the_web_is_not_a_link(pages: Pages, locale: str) -> None:
@@ -296,3 +366,31 @@ def test_the_locale_is_the_clients_then_the_browsers_then_the_channels(
     pages: Pages, ui_locales: str | None, accept_language: str | None, expected: str
 ) -> None:
     assert [*pages.locales(ui_locales, accept_language), "ru"][0] == expected
+
+
+@pytest.mark.parametrize("name", ["ID", "Corner Shop"])
+@pytest.mark.parametrize("logo", [None, "/logo.svg"])
+def test_a_partner_is_marked_so_whatever_its_name_and_logo(
+    pages: Pages, locale: str, name: str, logo: str | None
+) -> None:
+    for partner in ("verified", "unverified"):
+        brand = replace(BRAND, name=name, logo=logo, partner=partner)
+        html = pages.render("phone.html", locale=locale, brand=brand, nonce="n", **PHONE)
+        mark = load_texts()[locale].text(f"partner.{partner}")
+        assert f'<div class="brand-name"><bdi>{name}</bdi></div>' in html
+        assert f">{mark}</div>" in html
+
+
+def test_a_partners_links_name_their_host_and_vouch_for_nothing(pages: Pages, locale: str) -> None:
+    brand = replace(
+        BRAND,
+        terms_uri="https://our.example@evil.example:8443/terms",
+        privacy_uri="https://[broken",
+        partner="unverified",
+    )
+    for template, context in (("phone.html", PHONE), ("consent.html", CONSENT)):
+        html = pages.render(template, locale=locale, brand=brand, nonce="n", **context)
+        links = [it for it in Markup(html).all("a") if (it["href"] or "").startswith("http")]
+        assert {it["rel"] for it in links} == {"noopener noreferrer nofollow"}
+        assert "(evil.example:8443)" in html
+        assert "(our.example" not in html

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from flows.claims import SCOPES
 from idp.texts import Texts, load_texts
 
 
@@ -37,3 +38,23 @@ def test_plural_texts_have_every_form_of_their_language(key: str) -> None:
 def test_a_waiting_time_is_rounded_up(seconds: int, ru: str, en: str) -> None:
     assert load_texts()["ru"].duration(seconds) == ru
     assert load_texts()["en"].duration(seconds) == en
+
+
+@pytest.mark.parametrize(
+    ("at", "ru", "en"),
+    [
+        (0, "1 января 1970 г.", "1 January 1970"),
+        (1_790_000_000, "21 сентября 2026 г.", "21 September 2026"),
+        (1_798_761_599, "31 декабря 2026 г.", "31 December 2026"),
+    ],
+)
+def test_a_day_is_told_in_words(at: int, ru: str, en: str) -> None:
+    assert load_texts()["ru"].date(at).replace("\N{NO-BREAK SPACE}", " ") == ru
+    assert load_texts()["en"].date(at) == en
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_customers_are_told_what_each_scope_is(scope: str) -> None:
+    for texts in load_texts().values():
+        assert texts.text(f"scope.{scope}.name")
+        assert texts.text(f"scope.{scope}.gives")

@@ -202,7 +202,8 @@ async def test_clients_are_listed_a_page_at_a_time(fresh_store: Store) -> None:
     for client in reversed(clients):
         await create(fresh_store, client)
 
-    listed, after = [], ""
+    listed: list[ClientRow] = []
+    after = ""
     for length in (2, 2, 1):
         page = await fresh_store.clients_page(after=after, limit=2)
         assert len(page.clients) == length

@@ -26,6 +26,7 @@ local function sweepers()
         { space.revoked_token, drop(space.revoked_token) },
         { space.client_assertion, function(row) space.client_assertion:delete({ row.client_id, row.jti_hash }) end },
         { space.rate_limit, drop(space.rate_limit) },
+        { space.initial_access_token, drop(space.initial_access_token) },
     }
 end
 

@@ -54,6 +54,16 @@ local function up()
         field('document', 'string'), field('updated_at', 'unsigned'),
     }, primary('client_id'), index('channel_id', { 'channel_id' }))
 
+    -- What lets its holder register clients (RFC 7591 3); `policy` is the protocol layer's.
+    space('initial_access_token', {
+        field('token_id', 'string'), field('token_hash', 'string'), field('policy', 'string'),
+        field('most_clients', 'unsigned'), field('registered', 'unsigned'), field('created_at', 'unsigned'),
+        field('created_by', 'string'), field('expires_at', 'unsigned'), optional('revoked_at', 'unsigned'),
+    }, primary('token_id'), index('token_hash', { 'token_hash' }, true), EXPIRY)
+
+    -- The clients that were registered without one, so that they can be counted.
+    space('open_client', { field('client_id', 'string') }, primary('client_id'))
+
     -- What a client has proven itself by, and may not again.
     space('client_assertion', {
         field('client_id', 'string'), field('jti_hash', 'string'), field('attempt', 'string'),
