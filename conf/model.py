@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -154,6 +154,39 @@ class Messenger:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRegistration:
+    """What clients may be that anybody registers, and how many of them there may be.
+
+    No `redirect_hosts` allow any host.
+    """
+
+    scopes: tuple[str, ...] = ("openid", "profile", "phone", "email", "address", "offline_access")
+    grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
+    redirect_hosts: tuple[str, ...] = ()
+    most_clients: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SoftwareStatementIssuer:
+    """Who may sign what a client is registered as (RFC 7591 2.3), and with which public keys."""
+
+    issuer: str
+    jwks: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Dynamic registration (RFC 7591); without `open` it takes an initial access token.
+
+    `attempts_per_address` limits what makes the server fetch what a client names.
+    """
+
+    open: OpenRegistration | None
+    attempts_per_address: Limit
+    software_statement_issuers: tuple[SoftwareStatementIssuer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that one installation decides. Every path is absolute."""
 
@@ -174,6 +207,7 @@ class Settings:
     otp: Otp
     test_numbers: tuple[TestNumbers, ...]
     messenger: Messenger | None
+    registration: Registration
     interactions_per_address: Limit  # sign-ins begun; anybody can begin one, and each takes memory
     log_format: LogFormat
 

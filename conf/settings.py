@@ -27,10 +27,12 @@ from conf.model import (
     LogFormat,
     Messenger,
     Otp,
+    Registration,
     Settings,
     StoreSettings,
     TestNumbers,
 )
+from conf.registration_settings import read_registration
 from conf.urls import host_of, is_loopback, issuer_faults
 
 __all__ = [
@@ -70,6 +72,8 @@ _MOST_TEST_NUMBERS: Final = {False: 1_000, True: 1_000_000}
 
 # A mobile operator's network holds thousands of customers; development's is one load test.
 _INTERACTIONS_PER_ADDRESS: Final = {False: Limit(6_000, 3_600), True: Limit(1_000_000, 3_600)}
+
+_ATTEMPTS_PER_ADDRESS: Final = {False: Limit(60, 3_600), True: Limit(1_000_000, 3_600)}
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -140,6 +144,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         interactions_per_address=_limit(
             root, "interactions_per_address", _INTERACTIONS_PER_ADDRESS[development]
         ),
+        registration=_registration(root.table("registration"), development=development),
         messenger=_messenger(root.table("messenger")) if "messenger" in root else None,
         log_format=_log_format(root, "console" if development else "json"),
     )
@@ -282,6 +287,11 @@ def _messenger(table: Table) -> Messenger:
             headers.fault(name, "is not the name of an HTTP header")
         values[name] = headers.text_or_secret(name)
     return Messenger(table.url("url"), values)
+
+
+def _registration(table: Table, *, development: bool) -> Registration:
+    attempts = _limit(table, "attempts_per_address", _ATTEMPTS_PER_ADDRESS[development])
+    return read_registration(table, attempts=attempts, development=development)
 
 
 def _log_format(root: Table, default: LogFormat) -> LogFormat:

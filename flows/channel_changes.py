@@ -52,17 +52,20 @@ def difference(old: Row | None, new: Row | None) -> Difference | None:
     if known is None:
         return None
     client = isinstance(known, ClientRow)
-    before = _members(old) if old is not None else {}
-    after = {} if new is None else _members(new) if old is not None else members_of(new)
-    members = tuple(_compared(before, after, _CLIENT if client else _CHANNEL))
-    if old is not None and new is not None and not members:
-        return None
+    if new is None:
+        members: tuple[Member, ...] = ()
+    elif old is None:
+        members = tuple(Member(name, None, value) for name, value in members_of(new).items())
+    else:
+        members = tuple(_compared(_members(old), _members(new), _CLIENT if client else _CHANNEL))
+        if not members:
+            return None
     return Difference(
         kind="client" if client else "channel",
         id=known.client_id if isinstance(known, ClientRow) else known.channel_id,
         channel_id=(new or known).channel_id,
         what="added" if old is None else "removed" if new is None else "changed",
-        members=members if new is not None else (),
+        members=members,
         breaks=None if new is not None else _REMOVED[client],
     )
 
@@ -79,9 +82,6 @@ def _members(row: Row) -> dict[str, Any]:
         for name in ("logo", "favicon"):
             said[name] = _drawing(said[name])
         del said["channel_id"]
-        # Where nothing is said, everything is allowed: to begin to say so can take something away.
-        if channel.claims is None:
-            said["claims"] = [claim.name for claim in CLAIMS]
         return dict(_flat(said))
     document = msgspec.json.decode(row.document, type=ClientDocument)
     said = msgspec.to_builtins(document.metadata)
@@ -129,6 +129,9 @@ def _compared(
         if old == new:
             continue
         breaks = _rule(name, rules)
+        if name == "claims" and rules is _CHANNEL:
+            # Where nothing is said all are meant: to begin to say so can take something away.
+            old, new = (it or [claim.name for claim in CLAIMS] for it in (old, new))
         if not isinstance(old or new, list):
             yield Member(name, old, new, breaks(old, new))
             continue
@@ -137,7 +140,7 @@ def _compared(
         if name == "secrets":
             yield from _secrets(old or [], new or [])
         elif not gone and not come:
-            yield Member(name, old, new)  # in another order
+            yield Member(name, before.get(name), after.get(name))
         else:
             yield from (Member(name, it, None, breaks(it, None)) for it in gone)
             yield from (Member(name, None, it, breaks(None, it)) for it in come)

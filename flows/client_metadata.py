@@ -41,7 +41,6 @@ _MOST_SHOWN = 200
 # What a registration's answer has even when it is empty, since leaving it out means the default.
 _ALWAYS_REGISTERED = frozenset({"grant_types", "response_types", "redirect_uris"})
 
-
 OPERATORS_MEMBERS = ("refresh_token_policy", "resource", "resources", "service_scope")
 """What nobody may say of a client who only registers it."""
 

@@ -1,7 +1,6 @@
 """What a client's metadata must be together, and what of them we support."""
 
 from collections.abc import Collection, Iterator
-from urllib.parse import urlsplit
 
 from flows.claims import OPENID, SCOPE_SYNTAX, SCOPES
 from flows.client_metadata import AUTH_SIGNING_ALGS, PROTECTED_RESPONSES, ClientMetadata, Protection
@@ -12,7 +11,7 @@ from flows.grants.names import (
     PHONE_OTP,
     REFRESH_TOKEN,
 )
-from flows.uris import redirect_uri_fault, web_uri_fault
+from flows.uris import redirect_uri_fault, resource_fault, web_uri_fault
 from keys.encryption import CONTENT_ENCRYPTION, KEY_MANAGEMENT, RecipientKeys
 from keys.errors import NoEncryptionKey, UnusableKey
 
@@ -79,9 +78,9 @@ def _services(client: ClientMetadata) -> Iterator[str]:
         yield "resource: is for confidential clients"
     for name, uris in (("resource", (client.resource,)), ("resources", client.resources)):
         for uri in uris:
-            # RFC 8707 2
-            if uri is not None and (not urlsplit(uri).scheme or "#" in uri):
-                yield f"{name}: must be an absolute URI without a fragment: {uri}"
+            fault = uri and resource_fault(uri)
+            if fault:
+                yield f"{name}: {fault}: {uri}"
 
 
 def _subjects(client: ClientMetadata) -> Iterator[str]:

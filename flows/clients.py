@@ -34,23 +34,32 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
 
 class RegistrationPolicy(msgspec.Struct, frozen=True):
-    """What clients may be registered for: empty `redirect_hosts` allow any host."""
+    """What clients may be registered for: empty `redirect_hosts` allow any host.
+
+    `verified` says that we know who registers them.
+    """
 
     scopes: tuple[str, ...]
     grant_types: tuple[str, ...]
     redirect_hosts: tuple[str, ...] = ()
+    verified: bool = False
 
 
 class Partner(msgspec.Struct, frozen=True):
     """What marks a client that a partner registered: its limits, which it keeps for ever.
 
     `policy` is that of its initial access token (RFC 7591 3); nobody has vouched for a partner
-    that is not `verified`. `registration_token` is SHA-256 of the token of RFC 7592.
+    that is not `verified`. `registration_token` is SHA-256 of the token of RFC 7592, and
+    `previous_token` of the one before it, until it is first used. `software_statement` is what it
+    was registered with (RFC 7591 2.3).
     """
 
     policy: RegistrationPolicy
     registration_token: bytes
     verified: bool = False
+    previous_token: bytes | None = None
+    registered_at: int = 0
+    software_statement: str | None = None
 
 
 class ClientDocument(msgspec.Struct, frozen=True):

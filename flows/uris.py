@@ -56,6 +56,14 @@ def web_uri_fault(uri: str, *, development: bool) -> str | None:
     return "must be https" if parts.scheme != "https" else _host_fault(parts)
 
 
+def resource_fault(uri: str) -> str | None:
+    """What keeps `uri` from being the identifier of a protected resource (RFC 8707 2), or None."""
+    parts = _split(uri)
+    if isinstance(parts, str):
+        return parts
+    return "must have no fragment" if "#" in uri else None
+
+
 def is_loopback_literal(host: str | None) -> bool:
     """Whether `host` is an IP literal of this very machine."""
     try:

@@ -75,6 +75,7 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
             store=store,
             keys=await KeyRing.open(life_cycle, _now()),
             clients=ClientDirectory(store, settings.lifetimes),
+            fetcher=fetcher,
             remote_keys=RemoteKeys(fetcher, _now, log),
             passwords=PasswordHasher(),
             messenger=_messenger(application, settings, stack),

@@ -19,7 +19,17 @@ from idp.commands.terminal import CommandError, Config, Json, examples, show
 from keys.errors import KeysError
 from storage.errors import StoreError, StoreStartError
 
-_GROUPS = ("audit", "channels", "clients", "customers", "keys", "secrets", "sessions", "tokens")
+_GROUPS = (
+    "audit",
+    "channels",
+    "clients",
+    "customers",
+    "keys",
+    "registration",
+    "secrets",
+    "sessions",
+    "tokens",
+)
 
 
 class _Groups(TyperGroup):

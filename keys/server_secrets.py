@@ -43,6 +43,12 @@ SERVER_SECRETS: tuple[ServerSecret, ...] = (
         "every customer would be a stranger to every partner, and lose what they have there",
         rotates=False,
     ),
+    ServerSecret(
+        "registration",
+        "the registration access tokens and secrets that an update of a client gives are derived "
+        "from it: a partner who lost such an answer could not ask for it again",
+        rotates=False,
+    ),
 )
 
 

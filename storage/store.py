@@ -40,7 +40,15 @@ def _sign_in(sign_in: SignIn) -> dict[str, Any]:
     return arguments
 
 
-class Store(AuditStore, ChannelStore, ClientStore, ConsentStore, KeyStore, SecurityStore):
+class Store(
+    AuditStore,
+    ChannelStore,
+    ClientStore,
+    ConsentStore,
+    KeyStore,
+    RegistrationStore,
+    SecurityStore,
+):
     """All that the server may ask of Tarantool."""
 
     @classmethod

@@ -1,6 +1,7 @@
 """Partners' clients, put into a running provider's store without their registration."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from conf.settings import load
@@ -49,6 +50,8 @@ def partner(
         row = ClientRow(client_id, "", document.as_json(), "registration")
         return await store.client_create(row, revocation_id=random_id(), by=By("tests"), now=now())
 
-    assert with_store(settings, create) == o.Created()
+    # A thread of its own: where Playwright is used, an event loop runs in this one.
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(with_store, settings, create).result() == o.Created()
     (running.directory / "secrets" / client_id).write_text(secret, encoding="ascii")
     return RelyingParty(running, client_id, redirect_uri, scope)

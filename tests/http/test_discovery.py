@@ -16,6 +16,7 @@ ENDPOINTS = {
     "authorization_endpoint": ("GET", 400),
     "token_endpoint": ("POST", 400),
     "phone_otp_endpoint": ("POST", 401),
+    "introspection_endpoint": ("POST", 401),
     "revocation_endpoint": ("POST", 401),
     "userinfo_endpoint": ("GET", 401),
     "end_session_endpoint": ("GET", 200),
@@ -146,11 +147,12 @@ def test_what_is_refused_is_not_promised(metadata: dict[str, Any]) -> None:
     assert metadata["grant_types_supported"] == [
         "authorization_code",
         "refresh_token",
+        "client_credentials",
         "urn:x5id:oauth:grant-type:phone-otp",
     ]
 
 
-@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+@pytest.mark.parametrize("endpoint", ["token", "revocation", "introspection"])
 def test_how_clients_may_prove_themselves_is_said(metadata: dict[str, Any], endpoint: str) -> None:
     assert metadata[f"{endpoint}_endpoint_auth_methods_supported"] == [
         "none",

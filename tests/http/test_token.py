@@ -176,7 +176,7 @@ def test_a_missing_parameter_is_refused(party: RelyingParty, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "grant_type", ["password", "client_credentials", "implicit", "AUTHORIZATION_CODE"]
+    "grant_type", ["password", "CLIENT_CREDENTIALS", "implicit", "AUTHORIZATION_CODE"]
 )
 def test_an_unknown_grant_type_is_unsupported(party: RelyingParty, grant_type: str) -> None:
     assert error_of(party.token(grant_type=grant_type)) == "unsupported_grant_type"

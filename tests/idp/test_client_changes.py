@@ -11,11 +11,11 @@ import httpx2
 import pytest
 
 from keys.hashing import random_id
+from tests.http.assertions import REFRESH, claims, is_proven, mac, present
 from tests.http.provider import DEMO_CALLBACK, Browser, RelyingParty, Running, new_phone
 from tests.http.provider import provider as run_provider
 from tests.idp.conftest import Run
 
-REFRESH = {"grant_type": "refresh_token", "refresh_token": "none"}
 OPTIONS = (
     *("--channel", "demo", "--redirect-uri", DEMO_CALLBACK),
     *("--grant-type", "authorization_code", "--grant-type", "refresh_token"),
@@ -101,6 +101,16 @@ def test_both_secrets_are_good_until_the_old_one_is_not(party: Party, clients: C
     time.sleep(3)
     assert not is_good(party, new)
     assert is_good(party, newest)
+
+
+def test_both_secrets_make_good_macs(provider: Running, clients: Command) -> None:
+    client_id = f"shop-{random_id()}"
+    made = clients("create", client_id, *OPTIONS, "--auth-method", "client_secret_jwt")
+    rotated = clients("rotate-secret", client_id)
+    time.sleep(2)  # every worker looks for changes once a second
+    for secret in (rotated["client_secret"], made["client_secret"]):
+        assert is_proven(present(provider, mac(claims(provider, client_id), secret)))
+    assert not is_proven(present(provider, mac(claims(provider, client_id), "another")))
 
 
 def test_a_disabled_client_is_out_and_its_tokens_at_once(

@@ -97,9 +97,13 @@ function M.refresh_token_read(args)
     then
         return { type = 'inactive' }
     end
+    local expires_at = math.min(family.expires_at, grant.expires_at)
+    if not grant.offline then
+        expires_at = math.min(expires_at, alive.session(grant.sid, args.now).expires_at)
+    end
     return {
         type = 'refresh_token', sub = grant.sub, scope = grant.scope,
-        expires_at = math.min(family.expires_at, grant.expires_at), created_at = grant.created_at,
+        expires_at = expires_at, created_at = grant.created_at,
     }
 end
 

@@ -1,0 +1,62 @@
+"""Reading what the settings say about dynamic registration (RFC 7591)."""
+
+import json
+import re
+from typing import Any, Final
+
+from conf.decoding import Form, Table
+from conf.model import Limit, OpenRegistration, Registration, SoftwareStatementIssuer
+
+HOST: Final = Form(
+    re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"),
+    "must be a host name in lower case, without a port or wildcard",
+)
+
+
+def read_registration(table: Table, *, attempts: Limit, development: bool) -> Registration:
+    """Read `[registration]`; anybody may register in development, and nobody otherwise."""
+    opened = table.boolean("open", default=development)
+    policy = table.table("open_policy")
+    return Registration(
+        open=_open_registration(policy) if opened else None,
+        attempts_per_address=attempts,
+        software_statement_issuers=_issuers(table),
+    )
+
+
+def _open_registration(table: Table) -> OpenRegistration:
+    standard = OpenRegistration()
+    hosts = table.texts("redirect_hosts")
+    for index, host in enumerate(hosts):
+        if not HOST.pattern.fullmatch(host):
+            table.fault(f"redirect_hosts[{index}]", HOST.what)
+    return OpenRegistration(
+        scopes=table.texts("scopes") or standard.scopes,
+        grant_types=table.texts("grant_types") or standard.grant_types,
+        redirect_hosts=hosts,
+        most_clients=table.integer("most_clients", standard.most_clients, 1, 1_000_000),
+    )
+
+
+def _issuers(table: Table) -> tuple[SoftwareStatementIssuer, ...]:
+    issuers: dict[str, SoftwareStatementIssuer] = {}
+    for entry in table.tables("software_statement_issuers", "issuer"):
+        issuer = entry.text("issuer")
+        if issuer and issuer in issuers:
+            entry.fault("issuer", "must not be that of another one")
+        issuers[issuer] = SoftwareStatementIssuer(issuer, _jwks(entry))
+    return tuple(issuers.values())
+
+
+def _jwks(entry: Table) -> dict[str, Any]:
+    path = entry.path("jwks_file")
+    text = entry.file_text("jwks_file", path) if entry.text("jwks_file") else ""
+    try:
+        jwks = json.loads(text) if text else {}
+        keys = jwks["keys"] if text else []
+        sound = isinstance(keys, list) and all(isinstance(key, dict) for key in keys)
+    except (ValueError, RecursionError, TypeError, KeyError):
+        jwks, sound = {}, False
+    if text and not (sound and keys):
+        entry.fault("jwks_file", f"{path} is not a JWK Set with keys")
+    return {"keys": jwks.get("keys", [])} if sound else {"keys": []}
