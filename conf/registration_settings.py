@@ -1,8 +1,9 @@
 """Reading what the settings say about dynamic registration (RFC 7591)."""
 
-import json
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from conf.decoding import Form, Table
 from conf.model import Limit, OpenRegistration, Registration, SoftwareStatementIssuer
@@ -11,6 +12,10 @@ HOST: Final = Form(
     re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"),
     "must be a host name in lower case, without a port or wildcard",
 )
+
+
+class _JwkSet(msgspec.Struct):
+    keys: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
 
 
 def read_registration(table: Table, *, attempts: Limit, development: bool) -> Registration:
@@ -49,14 +54,14 @@ def _issuers(table: Table) -> tuple[SoftwareStatementIssuer, ...]:
 
 
 def _jwks(entry: Table) -> dict[str, Any]:
+    name = entry.text("jwks_file")
+    if not name:
+        return {"keys": []}
     path = entry.path("jwks_file")
-    text = entry.file_text("jwks_file", path) if entry.text("jwks_file") else ""
+    text = entry.file_text("jwks_file", path)
     try:
-        jwks = json.loads(text) if text else {}
-        keys = jwks["keys"] if text else []
-        sound = isinstance(keys, list) and all(isinstance(key, dict) for key in keys)
-    except (ValueError, RecursionError, TypeError, KeyError):
-        jwks, sound = {}, False
-    if text and not (sound and keys):
-        entry.fault("jwks_file", f"{path} is not a JWK Set with keys")
-    return {"keys": jwks.get("keys", [])} if sound else {"keys": []}
+        return {"keys": msgspec.json.decode(text, type=_JwkSet).keys}
+    except (msgspec.DecodeError, RecursionError):
+        if text.strip():  # an empty file has been told of
+            entry.fault("jwks_file", f"{path} is not a JWK Set with keys")
+        return {"keys": []}

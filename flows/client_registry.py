@@ -29,6 +29,14 @@ class Registered:
         """Read a row."""
         return cls(row, msgspec.json.decode(row.document, type=ClientDocument))
 
+    def changed_by(self, metadata: ClientMetadata) -> list[str]:
+        """The names of the members that are other ones in `metadata`."""
+        return [
+            name
+            for name in metadata.__struct_fields__
+            if getattr(metadata, name) != getattr(self.document.metadata, name)
+        ]
+
 
 class ClientRegistry:
     """Changes clients on somebody's behalf; what comes of it is for the caller to tell.
@@ -74,13 +82,8 @@ class ClientRegistry:
         secrets = carried_over(sealer, client_id, metadata, before.secrets)
         if not secrets:
             secret, secrets = _new_secret(sealer, client_id, metadata)
-        changed = [
-            name
-            for name in metadata.__struct_fields__
-            if getattr(metadata, name) != getattr(before.metadata, name)
-        ]
         document = msgspec.structs.replace(before, metadata=metadata, secrets=secrets)
-        detail = {"changed": changed}
+        detail = {"changed": known.changed_by(metadata)}
         return await self._put(known, document, "updated", detail=detail), secret
 
     async def rotate_secret(

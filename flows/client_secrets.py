@@ -29,9 +29,16 @@ def new_secret(
     The former is to be handed out once the store has the latter.
     """
     secret = random_secret()
+    return secret, kept_form(sealer, client_id, metadata, secret)
+
+
+def kept_form(
+    sealer: ClientSecretSealer, client_id: str, metadata: ClientMetadata, secret: str
+) -> ClientSecret:
+    """The form in which a secret of 256 random bits is kept for a client."""
     if metadata.token_endpoint_auth_method == _MAC:
-        return secret, ClientSecret(sealed=sealer.seal(client_id, secret))
-    return secret, ClientSecret(sha256=sha256(secret))
+        return ClientSecret(sealed=sealer.seal(client_id, secret))
+    return ClientSecret(sha256=sha256(secret))
 
 
 def carried_over(

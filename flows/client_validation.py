@@ -48,6 +48,7 @@ _TYPES = {
     for field in msgspec.structs.fields(struct)
     if field.name != "translations"
 }
+_DEFAULTS = msgspec.structs.asdict(ClientMetadata())
 
 
 def validate(
@@ -62,33 +63,26 @@ def validate(
     `algorithms` are those that we sign with. In development, plain http to loopback is allowed.
     `unknown` says what becomes of members without a meaning here: somebody who writes a file wants
     to hear of them, while RFC 7591 2 has a registration ignore them; likewise of logout URIs, which
-    nothing is sent to yet. A member that is null counts as left out. Raises InvalidClientMetadata
-    with every fault.
+    nothing is sent to yet. There, what only operators may say is a fault. A member that is null
+    counts as left out. Raises InvalidClientMetadata with every fault.
     """
     _check_size(metadata)
     given = {name: value for name, value in metadata.items() if value is not None}
     tagged = {name: given.pop(name) for name in list(given) if _untagged(name) in _TRANSLATED}
-    strange = sorted(given.keys() - _TYPES.keys())
-    faults: list[Fault] = []
-    if unknown == "refused":
-        faults += _coded(f"{name}: is not a known member" for name in strange)
-        faults += _coded(
-            f"{name}: is not supported: clients are not told of a logout yet"
-            for name in sorted(given)
-            if "channel_logout_" in name and given[name]
-        )
-    if unknown == "ignored":
-        faults += _coded(
-            f"{name}: is for our operators to set" for name in OPERATORS_MEMBERS if name in given
-        )
     _add_defaults(given)
     members, type_faults = _converted(given)
-    translations, tag_faults = _translations(tagged)
-    faults += _coded([*type_faults, *tag_faults])
     unkept = {name: members.pop(name) for name in _Unkept.__struct_fields__ if name in members}
-    faults += _coded(_unkept_faults(_Unkept(**unkept), development=development))
+    translations, tag_faults = _translations(tagged)
     client = ClientMetadata(**members, translations=translations)
-    faults += _coded(_unreadable(client))
+    faults = _coded(
+        [
+            *(_meaningless(given) if unknown == "refused" else _operators(client)),
+            *type_faults,
+            *tag_faults,
+            *_unkept_faults(_Unkept(**unkept), development=development),
+            *_unreadable(client),
+        ]
+    )
     if not type_faults:
         faults += faults_of(client, algorithms=algorithms, development=development)
     if faults:
@@ -133,6 +127,21 @@ def _add_defaults(given: dict[str, Any]) -> None:
         if given.get(f"{response}_encrypted_response_alg") is not None:
             # OpenID Connect Registration 2
             given.setdefault(f"{response}_encrypted_response_enc", CONTENT_ENCRYPTION[0])
+
+
+def _meaningless(given: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(given):
+        if name not in _TYPES:
+            yield f"{name}: is not a known member"
+        elif "channel_logout_" in name and given[name]:
+            yield f"{name}: is not supported: clients are not told of a logout yet"
+
+
+def _operators(client: ClientMetadata) -> Iterator[str]:
+    for name in OPERATORS_MEMBERS:
+        # The default may be there: RFC 7592 2.2 has a client send back what it was told.
+        if getattr(client, name) != _DEFAULTS[name]:
+            yield f"{name}: is for our operators to set"
 
 
 def _converted(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -8,7 +8,10 @@ OAuthError
 │   InvalidScope, SlowDown, TemporarilyUnavailable                    RFC 6749, 8628
 ├── AccessDenied, UnsupportedResponseType, LoginRequired, ConsentRequired, RequestNotSupported,
 │   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
-└── InvalidToken, InsufficientScope                                   RFC 6750
+├── InvalidToken, InsufficientScope                                   RFC 6750
+└── RegistrationError                                                 RFC 7591, 7592
+    └── UnacceptableMetadata, InvalidRedirectUri, InvalidSoftwareStatement,
+        UnapprovedSoftwareStatement, RegistrationForbidden
 PageError   what a customer is told on a page, because there is nobody else to tell
 """
 
@@ -168,6 +171,41 @@ class InsufficientScope(OAuthError):
     """RFC 6750 3.1: the access token is good, but for something else."""
 
     error = "insufficient_scope"
+    status = 403
+
+
+class RegistrationError(OAuthError):
+    """A client cannot be registered so."""
+
+
+class UnacceptableMetadata(RegistrationError):
+    """RFC 7591 3.2.2: something in the metadata is invalid, or more than is allowed."""
+
+    error = "invalid_client_metadata"
+
+
+class InvalidRedirectUri(RegistrationError):
+    """RFC 7591 3.2.2: a redirection URI is invalid, or not allowed."""
+
+    error = "invalid_redirect_uri"
+
+
+class InvalidSoftwareStatement(RegistrationError):
+    """RFC 7591 3.2.2: the software statement is not what its issuer signed, or not good now."""
+
+    error = "invalid_software_statement"
+
+
+class UnapprovedSoftwareStatement(RegistrationError):
+    """RFC 7591 3.2.2: the software statement is of somebody who is not trusted with that."""
+
+    error = "unapproved_software_statement"
+
+
+class RegistrationForbidden(RegistrationError):
+    """RFC 7592 2: nobody may register any more, or a client was disabled by an operator."""
+
+    error = "access_denied"
     status = 403
 
 

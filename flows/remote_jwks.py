@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from flows.client_metadata import PROTECTED_RESPONSES, ClientMetadata, InvalidClientMetadata
 from flows.ports import Clock, Fetcher, FetchError, FetchFailure, Log
 from keys.encryption import RecipientKeys
-from keys.errors import UnusableKey
+from keys.errors import NoEncryptionKey, UnusableKey
 
 MEDIA_TYPES = ("application/jwk-set+json", "application/json")  # RFC 7517 8.5
 
@@ -142,3 +143,33 @@ class RemoteKeys:
         finally:
             entry.fetching = None
         self._log.warning("jwks_uri_failed", jwks_uri=jwks_uri, reason=entry.failure)
+
+
+async def check_jwks_uri(fetcher: Fetcher, metadata: ClientMetadata) -> None:
+    """Prove that `jwks_uri` has what the client will need, while it can still be told.
+
+    Raises InvalidClientMetadata.
+    """
+    if metadata.jwks_uri is None:
+        return
+    try:
+        # Not what may be kept: the set may have been mended since.
+        fetched = await fetcher.fetch(metadata.jwks_uri, media_types=MEDIA_TYPES)
+        remote = RemoteJwks(fetched.body)
+    except FetchError:
+        raise _invalid("jwks_uri: cannot be fetched") from None
+    except UnusableKey:
+        raise _invalid("jwks_uri: does not hold a JWK Set") from None
+    if not remote.jwks["keys"]:
+        raise _invalid("jwks_uri: holds no sound public key")
+    for response in PROTECTED_RESPONSES:
+        _, alg, enc = metadata.protection(response)
+        try:
+            if alg is not None and enc is not None:
+                remote.recipient_keys.encrypt(b"", alg=alg, enc=enc)
+        except NoEncryptionKey as error:
+            raise _invalid(f"{response}_encrypted_response_alg: of jwks_uri, {error}") from None
+
+
+def _invalid(fault: str) -> InvalidClientMetadata:
+    return InvalidClientMetadata([("invalid_client_metadata", fault)])

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from flows.channel import Channel
-from flows.errors import InvalidClient, MissingToken, OAuthError, PageError
+from flows.errors import InvalidClient, MissingToken, OAuthError, PageError, RegistrationError
 from idp import http
 from idp.pages import Brand
 from idp.request_log import note
@@ -84,7 +84,8 @@ def _json(error: OAuthError, style: Style) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, InvalidClient) and error.challenge:
         headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
-    if style == "bearer":
+    # RFC 6750 3 is about the token; there is nothing to prove where the metadata are at fault.
+    if style == "bearer" and not isinstance(error, RegistrationError):
         headers["WWW-Authenticate"] = _bearer(error)
         if isinstance(error, MissingToken):
             body = {}

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from flows.client_assertions import TOKEN_PATH
+from flows.registration import PATH as REGISTRATION_PATH
 from idp.endpoints import (
     authorization,
     channel,
@@ -19,6 +20,7 @@ from idp.endpoints import (
     inbox,
     interaction,
     logout,
+    registration,
 )
 from idp.endpoints import tokens as t
 from idp.errors import Handler, Style, answering_errors
@@ -27,6 +29,8 @@ from idp.pages import STATIC
 _GET = ("GET",)
 _POST = ("POST",)
 _BOTH = ("GET", "POST")
+_PUT = ("PUT",)
+_DELETE = ("DELETE",)
 _PREFLIGHT_KEPT = "3600"  # seconds
 
 
@@ -53,6 +57,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/introspect", _POST, t.introspection, "introspection_endpoint", False, "json"),
     Endpoint("/revoke", _POST, t.revocation, "revocation_endpoint", True, "json"),
     Endpoint("/userinfo", _BOTH, t.userinfo, "userinfo_endpoint", True, "bearer"),
+    Endpoint(REGISTRATION_PATH, _POST, registration.register, "registration_endpoint", True, "bearer"),
+    Endpoint(f"{REGISTRATION_PATH}/{{client_id}}", _GET, registration.read, None, True, "bearer"),
+    Endpoint(f"{REGISTRATION_PATH}/{{client_id}}", _PUT, registration.update, None, True, "bearer"),
+    Endpoint(f"{REGISTRATION_PATH}/{{client_id}}", _DELETE, registration.delete, None, True, "bearer"),
     Endpoint("/logout", _BOTH, logout.logout, "end_session_endpoint"),
     Endpoint(logout.CONFIRM_PATH, _POST, logout.confirm),
     Endpoint("/interaction/{interaction_id}/phone", _GET, interaction.phone_page),

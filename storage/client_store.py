@@ -9,7 +9,7 @@ from storage import outcomes as o
 from storage.procedures import Procedures
 from storage.records import By, ClientRow, ClientsPage
 
-ClientChange = Literal["updated", "disabled", "enabled", "secret_rotated"]
+ClientChange = Literal["updated", "disabled", "enabled", "secret_rotated", "token_replaced"]
 """What the audit trail tells: the event is `client_` and this."""
 
 

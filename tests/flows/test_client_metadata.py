@@ -7,7 +7,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from flows.claims import SCOPES
-from flows.client_metadata import ClientMetadata, InvalidClientMetadata
+from flows.client_metadata import OPERATORS_MEMBERS, ClientMetadata, InvalidClientMetadata
 from flows.client_validation import validate
 from keys.signing import ALGORITHMS
 
@@ -487,6 +487,25 @@ def test_languages_have_a_bound() -> None:
 def test_a_member_without_a_meaning_is_ignored_or_refused_as_the_caller_says(member: str) -> None:
     assert faults({member: {}}) == {member: "is not a known member"}
     assert registered({member: {}}, unknown="ignored") == registered({})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("refresh_token_policy", "always"),
+        ("resource", "https://api.example.com/"),
+        ("resources", ["https://api.example.com/"]),
+    ],
+)
+def test_what_is_ours_to_say_is_refused_in_a_registration(member: str, value: Any) -> None:
+    assert registered({member: value}).registered()[member] in (value, tuple(value))
+    assert faults({member: value}, unknown="ignored") == {member: "is for our operators to set"}
+
+
+def test_the_defaults_of_what_is_ours_to_say_may_be_sent_back() -> None:
+    ours = {name: getattr(ClientMetadata(), name) for name in OPERATORS_MEMBERS}
+
+    assert registered(ours, unknown="ignored") == registered({})
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,13 @@ def errors(browser: Browser, party: RelyingParty, **changes: str | None) -> str 
 # What clients are told
 
 
+def test_discovery_names_both_types(partners: Running) -> None:
+    with partners.client() as client:
+        metadata = client.get("/.well-known/openid-configuration").json()
+
+    assert metadata["subject_types_supported"] == ["public", "pairwise"]
+
+
 @pytest.mark.parametrize("claim", ["sub", "sid"])
 def test_clients_of_one_sector_know_a_customer_by_one_name_and_nobody_else_by_that(
     browser: Browser, claim: str

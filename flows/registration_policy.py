@@ -1,0 +1,49 @@
+"""What partners' clients may be registered for, and what never."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from flows.client_metadata import ClientMetadata
+from flows.client_rules import Fault
+from flows.clients import RegistrationPolicy
+from flows.grants.names import GRANT_TYPES, PHONE_OTP
+
+PARTNERS_GRANT_TYPES = tuple(it for it in GRANT_TYPES if it != PHONE_OTP)
+"""In the phone grant there is no page, on which a partner's customer could be asked."""
+
+
+def policy_faults(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[Fault]:
+    """All in which valid metadata go beyond a policy, or beyond what any partner may be."""
+    for uri in client.redirect_uris:
+        if not _within(uri, policy):
+            yield "invalid_redirect_uri", f"redirect_uris: its host is not allowed: {uri}"
+    for description in _beyond(client, policy):
+        yield "invalid_client_metadata", description
+
+
+def _beyond(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[str]:
+    # The customer's browser is sent there, too.
+    for name in ("post_logout_redirect_uris", "initiate_login_uri"):
+        value = getattr(client, name) or ()
+        for uri in (value,) if isinstance(value, str) else value:
+            if not _within(uri, policy):
+                yield f"{name}: its host is not allowed: {uri}"
+    for scope in client.scope.split():
+        if scope not in policy.scopes:
+            yield f"scope: {scope} is not allowed"
+    for grant_type in client.grant_types:
+        if grant_type not in policy.grant_types or grant_type not in PARTNERS_GRANT_TYPES:
+            yield f"grant_types: {grant_type} is not allowed"
+    if client.subject_type != "pairwise":
+        yield "subject_type: must be pairwise"
+    if client.refresh_token_policy != "offline_access":
+        # Without asking the customer it is a privilege of our own clients.
+        yield f"refresh_token_policy: {client.refresh_token_policy} is not allowed"
+
+
+def _within(uri: str, policy: RegistrationPolicy) -> bool:
+    if not policy.redirect_hosts:
+        return True
+    # An app's own scheme belongs to no host: any app may claim it (RFC 8252 8.4).
+    parts = urlsplit(uri)
+    return parts.scheme in ("https", "http") and parts.hostname in policy.redirect_hosts
