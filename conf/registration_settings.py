@@ -21,9 +21,9 @@ class _JwkSet(msgspec.Struct):
 def read_registration(table: Table, *, attempts: Limit, development: bool) -> Registration:
     """Read `[registration]`; anybody may register in development, and nobody otherwise."""
     opened = table.boolean("open", default=development)
-    policy = table.table("open_policy")
+    policy = _open_registration(table.table("open_policy"))
     return Registration(
-        open=_open_registration(policy) if opened else None,
+        open=policy if opened else None,
         attempts_per_address=attempts,
         software_statement_issuers=_issuers(table),
     )

@@ -320,8 +320,7 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
     parameters, client = draft.parameters, draft.client
     mode = parameters.get("response_mode")
     offline = OFFLINE_ACCESS in draft.scopes
-    # OpenID Connect Core 11: for the group's own channels policy takes the place of consent.
-    by_policy = client.partner is None and client.metadata.refresh_token_policy == "always"
+    by_policy = client.metadata.refresh_token_policy == "always"
     state = None if "state" in parameters.repeated else parameters.get("state")
     return AuthorizationRequest(
         client_id=client.client_id,

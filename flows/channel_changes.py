@@ -85,7 +85,8 @@ def _members(row: Row) -> dict[str, Any]:
         return dict(_flat(said))
     document = msgspec.json.decode(row.document, type=ClientDocument)
     said = msgspec.to_builtins(document.metadata)
-    said["scope"] = document.metadata.scope.split()
+    for name in ("scope", "service_scope"):
+        said[name] = said[name].split()
     said["jwks"] = [_key(key) for key in (document.metadata.jwks or {}).get("keys", [])]
     return {
         "channel": row.channel_id,
@@ -173,6 +174,11 @@ def _other(sentence: str) -> Breaks:
     return lambda old, new: sentence.format(old, new) if old is not None else None
 
 
+def _fixed(old: Any, new: Any) -> str:
+    old, new = (it or "nothing" for it in (old, new))
+    return f"the client has to change at the very moment when {old} becomes {new}"
+
+
 def _nothing(_old: Any, _new: Any) -> None:
     return None
 
@@ -187,10 +193,9 @@ def _rule(name: str, rules: Mapping[str, Breaks]) -> Breaks:
     if name in rules:
         return rules[name]
     fixed = name.endswith(("_alg", "_enc")) and rules is _CLIENT
-    return _FIXED if fixed else _nothing
+    return _fixed if fixed else _nothing
 
 
-_FIXED = _other("the client has to change at the very moment when {} becomes {}")
 _REMOVED = {
     True: "nobody can sign in with it any more, and its tokens are worth nothing",
     False: "its clients lose what they look like",
@@ -204,11 +209,14 @@ _CLIENT: Mapping[str, Breaks] = {
     "scope": _gone("its requests for the scope {} are refused"),
     "jwks": _gone("what it proves with its {} is refused"),
     "jwks_uri": _other("its keys are looked for elsewhere than at {}"),
-    "token_endpoint_auth_method": _FIXED,
-    "application_type": _FIXED,
+    "token_endpoint_auth_method": _fixed,
+    "application_type": _fixed,
     "subject_type": _other("its customers come under other names: {} subjects become {}"),
-    "sector_identifier_uri": _other("its customers may come under other names"),
+    "sector_identifier_uri": lambda _old, _new: "its customers may come under other names",
     "refresh_token_policy": _policy,
+    "resource": _other("its tokens are not for {} any more"),
+    "resources": _gone("it gets no tokens for {} any more"),
+    "service_scope": _gone("its requests in its own name for the scope {} are refused"),
 }
 _CHANNEL: Mapping[str, Breaks] = {
     "scopes": _gone("no client of it may ask for the scope {} any more"),

@@ -49,7 +49,7 @@ def check(entries: Sequence[ChannelEntry], rules: Rules) -> dict[str, ClientMeta
     faults: list[str] = []
     checked = {}
     for entry in entries:
-        faults += [f"{entry.channel_id}: {fault}" for fault in _channel_faults(entry, rules)]
+        faults += [f"{entry.channel_id}: {fault}" for fault in _channel_faults(entry)]
         for client in entry.clients:
             try:
                 metadata = validate(
@@ -69,8 +69,15 @@ def check(entries: Sequence[ChannelEntry], rules: Rules) -> dict[str, ClientMeta
 
 
 def warnings(entries: Sequence[ChannelEntry], rules: Rules) -> Iterator[str]:
-    """What may be meant, and costs: a channel's own text that needs more than one SMS."""
+    """What may be meant: a lifetime without effect, a text that needs more than one SMS."""
+    ceiling = asdict(rules.lifetimes)
     for entry in entries:
+        for name, seconds in asdict(entry.lifetimes).items():
+            if seconds is not None and seconds > ceiling.get(name, seconds):
+                yield (
+                    f"{entry.channel_id}: lifetimes.{name}_seconds is over the installation's, "
+                    f"which is {ceiling[name]} and counts"
+                )
         channel = as_channel(entry)
         for locale in entry.messages.one_time_code:
             text = messages.one_time_code(locale, channel, _ANY_CODE, rules.issuer)
@@ -112,14 +119,10 @@ def _with_scope(
     return metadata if scopes is None else {"scope": " ".join(scopes)} | dict(metadata)
 
 
-def _channel_faults(entry: ChannelEntry, rules: Rules) -> Iterator[str]:
+def _channel_faults(entry: ChannelEntry) -> Iterator[str]:
     for claim in entry.claims or ():
         if claim not in _CLAIMS:
             yield f"claims: {claim} is not supported"
-    ceiling = asdict(rules.lifetimes)
-    for name, seconds in asdict(entry.lifetimes).items():
-        if seconds is not None and name in ceiling and seconds > ceiling[name]:
-            yield f"lifetimes.{name}_seconds: must not be over the installation's {ceiling[name]}"
 
 
 def _client_faults(

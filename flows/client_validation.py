@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -57,18 +58,21 @@ def validate(
     algorithms: Collection[str],
     development: bool,
     unknown: Literal["refused", "ignored"] = "refused",
+    ours: Mapping[str, Any] = MappingProxyType({}),
 ) -> ClientMetadata:
     """Metadata with defaults, checked member by member and together.
 
     `algorithms` are those that we sign with. In development, plain http to loopback is allowed.
     `unknown` says what becomes of members without a meaning here: somebody who writes a file wants
     to hear of them, while RFC 7591 2 has a registration ignore them; likewise of logout URIs, which
-    nothing is sent to yet. There, what only operators may say is a fault. A member that is null
-    counts as left out. Raises InvalidClientMetadata with every fault.
+    nothing is sent to yet. There, what only operators may say is a fault, unless it is what is in
+    `ours` anyway. A member that is null counts as left out. Raises InvalidClientMetadata with
+    every fault.
     """
     _check_size(metadata)
     given = {name: value for name, value in metadata.items() if value is not None}
     tagged = {name: given.pop(name) for name in list(given) if _untagged(name) in _TRANSLATED}
+    given = {**ours, **given}
     _add_defaults(given)
     members, type_faults = _converted(given)
     unkept = {name: members.pop(name) for name in _Unkept.__struct_fields__ if name in members}
@@ -76,7 +80,7 @@ def validate(
     client = ClientMetadata(**members, translations=translations)
     faults = _coded(
         [
-            *(_meaningless(given) if unknown == "refused" else _operators(client)),
+            *(_meaningless(given) if unknown == "refused" else _operators(client, ours)),
             *type_faults,
             *tag_faults,
             *_unkept_faults(_Unkept(**unkept), development=development),
@@ -137,10 +141,10 @@ def _meaningless(given: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: is not supported: clients are not told of a logout yet"
 
 
-def _operators(client: ClientMetadata) -> Iterator[str]:
+def _operators(client: ClientMetadata, ours: Mapping[str, Any]) -> Iterator[str]:
     for name in OPERATORS_MEMBERS:
-        # The default may be there: RFC 7592 2.2 has a client send back what it was told.
-        if getattr(client, name) != _DEFAULTS[name]:
+        # It may be there: RFC 7592 2.2 has a client send back what it was told.
+        if getattr(client, name) != ours.get(name, _DEFAULTS[name]):
             yield f"{name}: is for our operators to set"
 
 

@@ -36,12 +36,15 @@ class ClientSecret(msgspec.Struct, frozen=True):
 class RegistrationPolicy(msgspec.Struct, frozen=True):
     """What clients may be registered for: empty `redirect_hosts` allow any host.
 
-    `verified` says that we know who registers them.
+    `service_scopes` are what they may ask for in their own name, `resources` what their tokens may
+    be for. `verified` says that we know who registers them.
     """
 
     scopes: tuple[str, ...]
     grant_types: tuple[str, ...]
     redirect_hosts: tuple[str, ...] = ()
+    service_scopes: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
     verified: bool = False
 
 

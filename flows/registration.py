@@ -21,7 +21,7 @@ from flows.initial_access_tokens import policy_of
 from flows.one_time_code import keyed, network_of
 from flows.parameters import Parameters
 from flows.provider import Provider
-from flows.registration_policy import policy_faults
+from flows.registration_policy import completed, ours, policy_faults
 from flows.remote_jwks import check_jwks_uri
 from flows.subjects import check_sector
 from keys.hashing import random_id, random_secret, sha256
@@ -133,15 +133,13 @@ async def accept(
     elif statement is not None:
         raise UnacceptableMetadata("software_statement: must be a JWT")
     given = {name: value for name, value in members.items() if value is not None}
-    # Customers are to be strangers to partners who compare notes; and RFC 7591 2 leaves it to us
-    # which scopes a client has that names none.
-    defaults = {"subject_type": "pairwise", "scope": " ".join(policy.scopes)}
     try:
         metadata = validate(
-            defaults | given,
+            completed(given, policy),
             algorithms=provider.settings.keys.algorithms,
             development=provider.settings.development,
             unknown="ignored",
+            ours=ours(given, policy),
         )
         faults = list(policy_faults(metadata, policy))
         if faults:

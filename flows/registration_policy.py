@@ -1,15 +1,34 @@
 """What partners' clients may be registered for, and what never."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from flows.client_metadata import ClientMetadata
 from flows.client_rules import Fault
 from flows.clients import RegistrationPolicy
-from flows.grants.names import GRANT_TYPES, PHONE_OTP
+from flows.grants.names import CLIENT_CREDENTIALS, GRANT_TYPES, PHONE_OTP
 
 PARTNERS_GRANT_TYPES = tuple(it for it in GRANT_TYPES if it != PHONE_OTP)
 """In the phone grant there is no page, on which a partner's customer could be asked."""
+
+
+def completed(members: Mapping[str, Any], policy: RegistrationPolicy) -> dict[str, Any]:
+    """Metadata of a partner's client, with what it is registered for where they say nothing.
+
+    Scopes are left to us (RFC 7591 2). Customers are to be strangers to partners who compare notes.
+    """
+    return {"scope": " ".join(policy.scopes), "subject_type": "pairwise"} | dict(members)
+
+
+def ours(members: Mapping[str, Any], policy: RegistrationPolicy) -> dict[str, Any]:
+    """What a policy makes of the members that are not for clients to say."""
+    grant_types = members.get("grant_types")
+    serves = isinstance(grant_types, list) and CLIENT_CREDENTIALS in grant_types
+    return {
+        "service_scope": " ".join(policy.service_scopes) if serves else "",
+        "resources": policy.resources,
+    }
 
 
 def policy_faults(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[Fault]:
@@ -28,12 +47,17 @@ def _beyond(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[str]
         for uri in (value,) if isinstance(value, str) else value:
             if not _within(uri, policy):
                 yield f"{name}: its host is not allowed: {uri}"
-    for scope in client.scope.split():
-        if scope not in policy.scopes:
-            yield f"scope: {scope} is not allowed"
-    for grant_type in client.grant_types:
-        if grant_type not in policy.grant_types or grant_type not in PARTNERS_GRANT_TYPES:
-            yield f"grant_types: {grant_type} is not allowed"
+    grant_types = [it for it in policy.grant_types if it in PARTNERS_GRANT_TYPES]
+    for name, values, allowed in (
+        ("scope", client.scope.split(), policy.scopes),
+        ("grant_types", client.grant_types, grant_types),
+        ("service_scope", client.service_scope.split(), policy.service_scopes),
+        ("resources", client.resources, policy.resources),
+        ("resource", (client.resource,), (None,)),
+    ):
+        for value in values:
+            if value not in allowed:
+                yield f"{name}: {value} is not allowed"
     if client.subject_type != "pairwise":
         yield "subject_type: must be pairwise"
     if client.refresh_token_policy != "offline_access":

@@ -7,7 +7,7 @@ from flows.clients import Client
 from flows.errors import InvalidTarget, UnauthorizedClient, UnsupportedGrantType
 from flows.grants.grant import ServiceAuthorized
 from flows.grants.table import GRANTS
-from flows.issue import issue, issue_to_service
+from flows.issue import ACCESS_TOKEN_ALG, issue, issue_to_service
 from flows.parameters import Parameters
 from flows.provider import Provider
 from flows.response_jwt import check_recipient
@@ -25,6 +25,7 @@ async def token(
     if not client.allows_grant(grant.name):
         raise UnauthorizedClient("the client is not registered for this grant type")
     # Before a code or refresh token is spent in vain.
+    provider.keys.must_sign(ACCESS_TOKEN_ALG, client.metadata.id_token_signed_response_alg)
     await check_recipient(provider, client, client.metadata.protection("id_token"))
     audience = _audience(provider, client, parameters.get("resource"))
     authorized = await grant.authorize(provider, client, parameters.only(grant.parameters))

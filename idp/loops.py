@@ -12,6 +12,7 @@ _SWEEP_SECONDS = 5.0
 _SWEEP_ROWS = 200
 _BETWEEN_BATCHES = 0.05
 _HEAD_SECONDS = 600.0
+_PROOF_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -20,6 +21,7 @@ async def running(provider: Provider) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_every(_FOLLOW_SECONDS, _follow(provider), provider)),
         asyncio.create_task(_every(_SWEEP_SECONDS, lambda: _sweep(provider), provider)),
+        asyncio.create_task(_every(_PROOF_SECONDS, provider.keys.prove, provider)),
         asyncio.create_task(_every(_HEAD_SECONDS, lambda: _note_head(provider), provider)),
     ]
     try:
@@ -55,7 +57,12 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
         if current.get("keys") != known.get("keys"):
             await provider.keys.reload(provider.clock())
             known["keys"] = current["keys"]
+            complain()
         await provider.keys.tend(provider.clock())
+
+    def complain() -> None:
+        for fault in provider.keys.faults:
+            provider.log.warning("key_unusable", reason=str(fault))
 
     return follow
 

@@ -26,8 +26,8 @@ _LANGUAGE_RANGE = re.compile(
 class Brand:
     """What a channel looks like.
 
-    `color` is `#rrggbb`; `logo` and `favicon` are the URL paths of square marks that bring their own
-    ground, so that they can stand on light and dark.
+    `color` is `#rrggbb`; `logo` and `favicon` are the URL paths of square marks that bring their
+    own ground, so that they can stand on light and dark.
 
     A `partner` is not of the group. Raises `ValueError` for a colour in any other form: it is
     written into a style sheet.

@@ -81,21 +81,32 @@ _SCHEMES: Final = {
 class HsmKey(Signer):
     """A key whose private part is in the token: `sign` waits for it and raises `HsmError`."""
 
-    __slots__ = ("_hsm",)
+    __slots__ = ("_hsm", "_ready")
 
     def __init__(self, public_jwk: Mapping[str, Any], hsm: "Hsm") -> None:
         """Raises `UnusableKey` if `public_jwk` is none for its `alg`."""
         super().__init__(jwk.read_public(public_jwk), str(public_jwk.get("alg")))
         self._hsm = hsm
+        self._ready = True
 
     async def signature(self, signing_input: bytes) -> bytes:
         """Let the token sign, in a thread of the HSM's own. Raises `HsmError`."""
         try:
             # PKCS#11 knows no limit: a token behind a network may never answer.
             async with asyncio.timeout(_SIGNATURE_SECONDS):
-                return await self._hsm.signature(self.kid, self.alg, signing_input)
-        except TimeoutError:
+                signature = await self._hsm.signature(self.kid, self.alg, signing_input)
+        except (TimeoutError, HsmError) as error:
+            self._ready = False
+            if isinstance(error, HsmError):
+                raise
             raise HsmError(f"the token did not sign within {_SIGNATURE_SECONDS} seconds") from None
+        self._ready = True
+        return signature
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last signature succeeded."""
+        return self._ready
 
 
 class Hsm:

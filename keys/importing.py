@@ -34,7 +34,7 @@ def read_signing_key(content: bytes, alg: str) -> SigningKey:
 def _from_json(content: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(content, type=dict[str, Any])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnusableKey("it is neither PEM nor a JWK") from None
 
 

@@ -38,7 +38,7 @@ def inspect(token: str, rows: Sequence[SigningKeyRow], sealer: Sealer) -> Inspec
     segments = token.split(".")
     try:
         header = msgspec.json.decode(b64url_decode(segments[0]), type=dict[str, Any])
-    except ValueError:
+    except (ValueError, RecursionError):
         return Inspection(valid=False, reason="it is not a signed token")
     if len(segments) == _SEGMENTS_OF_JWE:
         return Inspection(valid=False, reason="it is encrypted: only its recipient can read it")

@@ -5,9 +5,10 @@ An algorithm in use has one active key and one next key, which is published long
 """
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from keys import sealed_keys
 from keys.encryption import DecryptionKey
 from keys.errors import HsmError
 from keys.hashing import sha256
+from keys.patience import within
 from keys.sealing import Sealer
 from keys.signing import Signer, SigningKey
 from storage import outcomes as o
@@ -25,9 +27,13 @@ from storage.records import By, KeyPolicy, SigningKeyRow
 if TYPE_CHECKING:
     from keys.hsm import Hsm
 
+T = TypeVar("T")
+
 ENCRYPTION_ALG = "ECDH-ES"
 # So that not all keys of all installations turn in the same minute: this share, to and fro.
 _JITTER = 0.05
+MODULE_SECONDS = 5
+"""How long the hardware security module may take to make, find or destroy a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,11 @@ class LifeCycle:
         )
 
     def close(self) -> None:
-        """Leave the hardware security module. Blocks."""
+        """Leave the hardware security module. Blocks, but for a module that never answers."""
         if self.hsm is not None:
-            self.hsm.close()
+            closing = threading.Thread(target=self.hsm.close, name="hsm-close", daemon=True)
+            closing.start()
+            closing.join(MODULE_SECONDS)
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -77,9 +85,14 @@ class LifeCycle:
         """What the store holds every change to."""
         return policy_of(self.settings)
 
-    async def complete(self, now: int) -> list[SigningKeyRow]:
-        """Every key, after making those that are missing and planning with the present settings."""
-        rows = await self.store.signing_keys()
+    async def complete(
+        self, rows: list[SigningKeyRow], now: int, *, plan: bool = False
+    ) -> list[SigningKeyRow]:
+        """Every key, after making those that are missing from `rows`.
+
+        With `plan` what was planned under other settings is brought in line with these. Not each
+        time: two servers whose settings differ would go on correcting each other.
+        """
         for alg in self.algorithms:
             if not {"active", "next"} <= {row.state for row in rows if row.alg == alg}:
                 active, waiting = await asyncio.gather(
@@ -88,7 +101,7 @@ class LifeCycle:
                 rows = await self.store.signing_keys_begin(
                     active, waiting, policy=self.policy, now=now
                 )
-        if await self._plan(rows, now):
+        if plan and await self._plan(rows, now):
             rows = await self.store.signing_keys()
         return rows
 
@@ -165,7 +178,9 @@ class LifeCycle:
 
     async def new_key(self, alg: str, *, hsm: bool = False, now: int) -> SigningKeyRow:
         """A new key as the row of a next one. Raises HsmError if there is no such module."""
-        return self.as_next(await asyncio.to_thread(self._generate, alg, hsm=hsm), now)
+        if hsm:
+            return self.as_next(await self._in_module(self._generate_in_module, alg), now)
+        return self.as_next(await asyncio.to_thread(_generate, alg), now)
 
     def as_next(self, key: Signer | DecryptionKey, now: int) -> SigningKeyRow:
         """The row of a next key, planned and sealed."""
@@ -175,14 +190,25 @@ class LifeCycle:
             activates_at=self._planned(key.kid, key.alg, now),
         )
 
-    def _generate(self, alg: str, *, hsm: bool) -> Signer | DecryptionKey:
-        if hsm:
-            if self.hsm is None:
-                raise HsmError("there is no hardware security module in the settings ([hsm])")
-            if alg == ENCRYPTION_ALG:
-                raise HsmError("only signing keys live in the hardware security module")
-            return self.hsm.generate(alg)
-        return DecryptionKey.generate() if alg == ENCRYPTION_ALG else SigningKey.generate(alg)
+    def _generate_in_module(self, alg: str) -> Signer:
+        if self.hsm is None:
+            raise HsmError("there is no hardware security module in the settings ([hsm])")
+        if alg == ENCRYPTION_ALG:
+            raise HsmError("only signing keys live in the hardware security module")
+        return self.hsm.generate(alg)
+
+    async def _in_module(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What the module does, or HsmError when it does not answer in time."""
+        try:
+            return await within(MODULE_SECONDS, work, *arguments)
+        except TimeoutError:
+            raise HsmError(
+                f"the hardware security module has not answered for {MODULE_SECONDS} seconds"
+            ) from None
+
+    async def open_in_module(self, row: SigningKeyRow) -> Signer:
+        """The key of a row whose private part is in the module. Raises SealError and HsmError."""
+        return await self._in_module(sealed_keys.open_in_module, row, self.sealer, self.hsm)
 
     async def _successor(self, row: SigningKeyRow, now: int) -> SigningKeyRow | None:
         if row.state not in ("active", "next") or row.alg not in self.algorithms:
@@ -194,7 +220,7 @@ class LifeCycle:
         if offered is None or not offered.hsm or self.hsm is None:
             return
         if not any(row.kid == offered.kid for row in await self.store.signing_keys()):
-            await asyncio.to_thread(self.hsm.destroy, offered.kid)
+            await self._in_module(self.hsm.destroy, offered.kid)
 
     def _planned(self, kid: str, alg: str, since: int) -> int | None:
         """When a key turns whose predecessor is active `since`: the same on every node."""
@@ -252,9 +278,13 @@ class LifeCycle:
         if not left or self.hsm is None:
             return False
         for row in left:
-            found = await asyncio.to_thread(self.hsm.destroy, row.kid)
+            found = await self._in_module(self.hsm.destroy, row.kid)
             await self.store.signing_key_forgotten(row.kid, found=found, now=now)
         return True
+
+
+def _generate(alg: str) -> Signer | DecryptionKey:
+    return DecryptionKey.generate() if alg == ENCRYPTION_ALG else SigningKey.generate(alg)
 
 
 def policy_of(settings: KeySettings) -> KeyPolicy:

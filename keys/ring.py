@@ -1,5 +1,6 @@
 """The provider's keys and server secrets, held open in memory by each worker."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,10 @@ import msgspec
 from keys import sealed_keys, server_secrets, signing
 from keys.client_secrets import ClientSecretSealer
 from keys.encryption import DecryptionKey
-from keys.errors import HsmError, InvalidToken, SealError, SigningUnavailable
-from keys.life_cycle import LifeCycle
+from keys.errors import HsmError, InvalidToken, KeysError, SealError, SigningUnavailable
+from keys.life_cycle import ENCRYPTION_ALG, LifeCycle
 from keys.server_secrets import Opened
-from keys.signing import ALGORITHMS, Signer, VerificationKey
+from keys.signing import ALGORITHMS, Signer, SigningKey, VerificationKey
 from storage.records import ServerSecretRow, SigningKeyRow
 
 # Tokens whose signature was proven a moment ago, for each of two generations.
@@ -34,6 +35,7 @@ class _Contents:
     jwks: Mapping[str, Any] = field(default_factory=dict)
     secret_rows: Sequence[ServerSecretRow] = ()
     secrets: Opened = field(default_factory=lambda: Opened({}, None))
+    faults: tuple[KeysError, ...] = ()
 
 
 class _Loaded:
@@ -45,23 +47,36 @@ class _Loaded:
         self.signing: dict[str, Signer] = {}
         self.verification: dict[str, VerificationKey] = {}
         self.decryption: dict[str, DecryptionKey] = {}
+        self.in_module: list[SigningKeyRow] = []
 
     async def take(self, row: SigningKeyRow) -> None:
-        """Open a key as far as its state lets it count. Raises SealError and HsmError."""
+        """Open a key as far as its state lets it count. Raises KeysError."""
         before, sealer = self._before, self._life_cycle.sealer
-        if row.use == "enc":
+        if row.use == "enc" and row.alg == ENCRYPTION_ALG:
             if row.state in _PUBLISHED:
                 known = before.decryption.get(row.kid)
                 self.decryption[row.kid] = known or sealed_keys.open_decryption(row, sealer)
-        # A newer version of the server, running beside this one, may sign with others.
-        elif row.alg in ALGORITHMS and row.state != "revoked":
+        # A newer version of the server, running beside this one, may know other kinds and states.
+        elif row.use == "sig" and row.alg in ALGORITHMS and row.state in (*_PUBLISHED, "retired"):
             # What was revoked and put back has lost its sealed part for good.
             proof = before.verification.get(row.kid) if row.sealed_public else None
             self.verification[row.kid] = proof or sealed_keys.open_verification(row, sealer)
             if row.state in ("active", "next"):
-                key = before.signing.get(row.kid)
-                hsm = self._life_cycle.hsm
-                self.signing[row.kid] = key or await sealed_keys.open_signing(row, sealer, hsm)
+                await self._take_to_sign(row)
+
+    async def _take_to_sign(self, row: SigningKeyRow) -> None:
+        known = self._before.signing.get(row.kid)
+        if known is not None:
+            self.signing[row.kid] = known
+        elif row.hsm:
+            self.in_module.append(row)
+        else:
+            sealer = self._life_cycle.sealer
+            self.signing[row.kid] = await asyncio.to_thread(sealed_keys.open_signing, row, sealer)
+
+    async def take_from_module(self, row: SigningKeyRow) -> None:
+        """Open a key of `in_module`, for which the module has a few seconds. Raises KeysError."""
+        self.signing[row.kid] = await self._life_cycle.open_in_module(row)
 
     def published(self, rows: Sequence[SigningKeyRow]) -> Iterator[VerificationKey | DecryptionKey]:
         """Those of `rows` that stand in the JWK Set."""
@@ -100,42 +115,65 @@ class KeyRing:
         under a wrong key-encryption key, `HsmError`, and `storage.errors.StoreError`.
         """
         ring = cls(life_cycle)
-        await ring.reload(now)
+        await ring.reload(now, plan=True)
+        if ring.faults:
+            raise ring.faults[0]
+        # A key may be due, or must remember that tokens live longer from now on.
+        await ring.tend(now)
         return ring
 
-    async def reload(self, now: int) -> None:
+    @property
+    def faults(self) -> tuple[KeysError, ...]:
+        """Why some of what is in the store cannot be used."""
+        return self._contents.faults
+
+    async def reload(self, now: int, *, plan: bool = False) -> None:
         """Take over what changed in the store since the last time, and create what is missing.
 
-        Raises as `open` does. What does not open is left out, so that it cannot keep a revocation
-        of something else from counting; when the store does not answer, all stays as it was.
+        What does not open is left out and told by `faults`, so that it cannot keep a revocation of
+        something else from counting. Raises `StoreError`: what was taken over by then counts.
         """
         life_cycle = self._life_cycle
-        rows = await life_cycle.complete(now)
-        secret_rows = await server_secrets.complete(life_cycle.store, life_cycle.sealer, now)
-        faults: list[SealError | HsmError] = []
-        self._contents = await self._load(rows, secret_rows, now, faults)
-        # A key that counted a moment ago may have been revoked.
-        self._recent, self._older = {}, {}
-        if faults:
-            raise faults[0]
+        store = life_cycle.store
+        rows, secret_rows = await store.signing_keys(), await store.server_secrets()
+        await self._take_over(rows, secret_rows, now)
+        complete = await life_cycle.complete(rows, now, plan=plan)
+        all_secrets = await server_secrets.complete(store, secret_rows, life_cycle.sealer, now)
+        if (complete, all_secrets) != (rows, secret_rows):
+            await self._take_over(complete, all_secrets, now)
 
     async def tend(self, now: int) -> None:
-        """Do what is due in the life of the keys and secrets; costs nothing when nothing is."""
+        """Do what is due in the life of the keys and secrets; costs nothing when nothing is.
+
+        Raises HsmError after all that needs no module.
+        """
         contents = self._contents
         store = self._life_cycle.store
         settled_at = contents.secrets.settled_at
-        if settled_at is not None and settled_at <= now:
-            await self.reload(now)
-        changed = await server_secrets.tend(store, contents.secret_rows, now)
+        changed = settled_at is not None and settled_at <= now
         try:
+            changed |= await server_secrets.tend(store, contents.secret_rows, now)
             changed |= await self._life_cycle.advance(contents.rows, now)
         except HsmError:
-            # What needs no module has been done before it was asked.
             changed = True
             raise
         finally:
             if changed:
                 await self.reload(now)
+
+    async def prove(self) -> None:
+        """Let every key that signs elsewhere sign something, to know whether it can."""
+        for key in self._contents.active.values():
+            if not isinstance(key, SigningKey):
+                with contextlib.suppress(SigningUnavailable):
+                    await key.signature(b"proof")
+
+    def must_sign(self, *algs: str) -> None:
+        """Raise `SigningUnavailable` unless `sign` can be expected to work with each of `algs`."""
+        for alg in algs:
+            key = self._contents.active.get(alg)
+            if key is None or not key.ready:
+                raise SigningUnavailable(f"no key of ours signs with {alg} at this moment")
 
     async def sign(self, claims: Mapping[str, object], *, alg: str, typ: str) -> str:
         """Return `claims` as a JWT signed with the active key of `alg`, of the media type `typ`.
@@ -200,18 +238,15 @@ class KeyRing:
         """What seals and opens the secrets of clients that the server must know in the clear."""
         return ClientSecretSealer(self._life_cycle.sealer)
 
-    async def _load(
-        self,
-        rows: Sequence[SigningKeyRow],
-        secret_rows: Sequence[ServerSecretRow],
-        now: int,
-        faults: list[SealError | HsmError],
-    ) -> _Contents:
+    async def _take_over(
+        self, rows: Sequence[SigningKeyRow], secret_rows: Sequence[ServerSecretRow], now: int
+    ) -> None:
         loaded = _Loaded(self._contents, self._life_cycle)
+        faults: list[KeysError] = []
         for row in rows:
             try:
                 await loaded.take(row)
-            except (SealError, HsmError) as error:
+            except KeysError as error:
                 faults.append(error)
         secrets = self._contents.secrets
         try:
@@ -223,12 +258,28 @@ class KeyRing:
             )
         except SealError as error:
             faults.append(error)
+        self._replace(rows, secret_rows, loaded, secrets, faults)
+        # Last, and after the rest counts: a revocation does not wait for a module.
+        for row in loaded.in_module:
+            try:
+                await loaded.take_from_module(row)
+            except KeysError as error:
+                faults.append(error)
+            self._replace(rows, secret_rows, loaded, secrets, faults)
 
+    def _replace(
+        self,
+        rows: Sequence[SigningKeyRow],
+        secret_rows: Sequence[ServerSecretRow],
+        loaded: _Loaded,
+        secrets: Opened,
+        faults: Sequence[KeysError],
+    ) -> None:
         published = [row for row in rows if row.state in _PUBLISHED]
         published.sort(key=lambda row: (_PUBLISHED.index(row.state), row.alg, row.kid))
-        return _Contents(
+        self._contents = _Contents(
             rows=rows,
-            signing=loaded.signing,
+            signing=dict(loaded.signing),
             verification=loaded.verification,
             decryption=loaded.decryption,
             active={
@@ -244,4 +295,7 @@ class KeyRing:
             jwks={"keys": [dict(key.public_jwk) for key in loaded.published(published)]},
             secret_rows=secret_rows,
             secrets=secrets,
+            faults=tuple(faults),
         )
+        # A key that counted a moment ago may have been revoked.
+        self._recent, self._older = {}, {}

@@ -52,9 +52,10 @@ SERVER_SECRETS: tuple[ServerSecret, ...] = (
 )
 
 
-async def complete(store: KeyStore, sealer: Sealer, now: int) -> list[ServerSecretRow]:
-    """Every version of every secret, after making those that are missing."""
-    rows = await store.server_secrets()
+async def complete(
+    store: KeyStore, rows: list[ServerSecretRow], sealer: Sealer, now: int
+) -> list[ServerSecretRow]:
+    """Every version of every secret, after making those that are missing from `rows`."""
     for secret in SERVER_SECRETS:
         if not any(row.name == secret.name for row in rows):
             first = new_version(secret.name, 1, sealer, now)

@@ -92,6 +92,11 @@ class Signer(VerificationKey, ABC):
         signing_input = f"{header}.{b64url(payload)}"
         return f"{signing_input}.{b64url(await self.signature(signing_input.encode('ascii')))}"
 
+    @property
+    def ready(self) -> bool:
+        """Whether signing can be expected to work."""
+        return True
+
     @abstractmethod
     async def signature(self, signing_input: bytes) -> bytes:
         """Return the octets of the signature as RFC 7518 3 has them: of ECDSA, R and then S."""

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what `make run` (argument "run") or `make test` (argument "test") needs, and nothing twice:
-# distribution packages, and .venv with the packages of the lock file and this project.
+# distribution packages, .venv with the packages of the lock file and this project, and in it the
+# JavaScript library that the tests sign in with.
 # When nothing is to be done it starts no Python and no package tool.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,6 +15,12 @@ case $purpose in
     test) lock=requirements-dev.lock ;;
     *) say "usage: scripts/install.sh [run|test]"; exit 2 ;;
 esac
+
+# Its bundle for browsers needs no other package, so npm fetches it and installs nothing.
+library=oidc-client-ts
+library_version=3.5.0
+library_sha512=976abc97d0930933a56d7f809cae29dccfb8084a4aa7242195ee9b95091d1619b422c06ab319b5e5b61a49ad751bba5676c62be9ea5db116712690b20916d3f0
+library_file=.venv/browser/$library-$library_version.js
 
 # python3-venv is what Debian keeps ensurepip in.
 usable_python() {
@@ -52,6 +59,7 @@ missing_packages() {
         [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
         have luacheck || echo lua-check
         have softhsm2-util || echo softhsm2
+        have npm || [ -e "$library_file" ] || echo npm
     fi
 }
 
@@ -101,6 +109,24 @@ install_python_packages() {
         --no-index --no-build-isolation --no-deps --editable .
 }
 
+install_browser_library() {
+    say "Installing $library $library_version ..."
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    npm pack --loglevel=error --pack-destination "$unpacked" "$library@$library_version" >/dev/null || {
+        say "npm could not fetch $library; the reason stands above."
+        exit 1
+    }
+    archive=$unpacked/$library-$library_version.tgz
+    printf '%s  %s\n' "$library_sha512" "$archive" | sha512sum --check --status || {
+        say "$library $library_version is not what it was when it was chosen."
+        exit 1
+    }
+    tar -xzf "$archive" -C "$unpacked" "package/dist/browser/$library.min.js"
+    mkdir -p "${library_file%/*}"
+    mv "$unpacked/package/dist/browser/$library.min.js" "$library_file"
+}
+
 packages=$(missing_packages)
 # shellcheck disable=SC2086 # one word for each package
 [ -z "$packages" ] || install_packages $packages
@@ -115,3 +141,5 @@ if ! [ -x .venv/bin/idp ] || ! [ -r "$stamp" ] || [ "$wanted" != "$(cat "$stamp"
     # The development lock holds all of the other one.
     [ "$purpose" = run ] || sha256sum requirements.lock pyproject.toml >.venv/installed.run
 fi
+
+[ "$purpose" = run ] || [ -e "$library_file" ] || install_browser_library

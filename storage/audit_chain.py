@@ -10,6 +10,7 @@ by a position (`SEQ:HASH`) of the chain that was noted elsewhere before.
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -50,6 +51,7 @@ class Chain:
     def __init__(self, anchor: AuditPosition, expected: Iterable[AuditPosition] = ()) -> None:
         self.anchor = anchor
         self.head = anchor
+        self._archived: list[AuditPosition] = []
         self._expected: dict[int, set[str]] = defaultdict(set)
         for position in expected:
             self._expected[position.seq].add(position.hash)
@@ -79,12 +81,24 @@ class Chain:
                 f"row {event.seq} does not fit: it was changed, inserted or moved, "
                 f"or row {self.head.seq} was"
             )
+        if event.event == "audit_archived":
+            archived = json.loads(event.detail or "{}")
+            self._archived.append(AuditPosition(archived["seq"], archived["hash"]))
         self._reach(AuditPosition(event.seq, event.hash))
 
     def skip(self, anchor: AuditPosition) -> None:
         """Go on behind `anchor`: the rows up to it have left while they were followed."""
         self._reach(anchor)
         self.anchor = anchor
+
+    def account_for_beginning(self) -> None:
+        """The rows before the anchor must have been archived: one of the rows tells of that."""
+        begin = self.anchor
+        if begin.seq > 0 and not any(it.seq > begin.seq or it == begin for it in self._archived):
+            raise ChainError(
+                f"rows 1 to {begin.seq} are missing and no archive accounts for them: "
+                "the beginning was cut off"
+            )
 
     def end(self) -> None:
         """There is no further row: all that was expected must have been there."""

@@ -79,6 +79,7 @@ async def verify(
             chain.follow(event)
         progress(chain.rows)
         if len(page) < PAGE:
+            chain.account_for_beginning()
             return chain
 
 

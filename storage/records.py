@@ -181,9 +181,11 @@ class SessionsPage(msgspec.Struct, frozen=True):
     after: Place | None = None
 
 
-KeyUse = Literal["sig", "enc"]
+KeyUse = str
+"""`sig` or `enc`; a newer version of the server may know others, which mean nothing here."""
 SealedPart = Literal["sealed_private", "sealed_public"]
-KeyState = Literal["next", "active", "retiring", "retired", "revoked"]
+KeyState = str
+"""`next`, `active`, `retiring`, `retired` or `revoked`; likewise."""
 
 
 class SigningKeyRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from idp.commands.terminal import (
     Config,
     Directory,
     Json,
+    NeededReason,
     Reason,
     Yes,
     confirm,
@@ -81,7 +82,7 @@ def rotate_secret(
 def disable(
     client_id: ClientId,
     *,
-    reason: Reason,
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -130,7 +131,7 @@ def enable(
 def delete(
     client_id: ClientId,
     *,
-    reason: Reason,
+    reason: NeededReason,
     yes: Yes = False,
     config: Config = None,
     directory: Directory = None,

@@ -13,7 +13,7 @@ from idp.commands.terminal import (
     Config,
     Directory,
     Json,
-    Reason,
+    NeededReason,
     examples,
     group,
     moment,
@@ -70,7 +70,7 @@ def show_customer(
 def block(
     name: Name,
     *,
-    reason: Reason,
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -105,7 +105,7 @@ def block(
 def unblock(
     name: Name,
     *,
-    reason: Reason,
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,

@@ -44,7 +44,7 @@ def as_table(rows: Sequence[SigningKeyRow], algorithms: Collection[str], now: in
     """One line for each key, those that are in use first; `algorithms` are those in use."""
     if not rows:
         return NONE_YET
-    ordered = sorted(rows, key=lambda row: (row.alg, _ORDER.index(row.state), -row.created_at))
+    ordered = sorted(rows, key=lambda row: (row.alg, _order(row), -row.created_at))
     return table(
         ("ALG", "STATE", "SINCE, UNTIL", "KID", "SEALED WITH", "PUBLISHED (UTC)"),
         [
@@ -59,6 +59,10 @@ def as_table(rows: Sequence[SigningKeyRow], algorithms: Collection[str], now: in
             for row in ordered
         ],
     )
+
+
+def _order(row: SigningKeyRow) -> int:
+    return _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)
 
 
 def outlook(row: SigningKeyRow, algorithms: Collection[str], now: int) -> str:

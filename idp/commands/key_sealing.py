@@ -9,13 +9,14 @@ import typer
 
 from flows.client_registry import Registered
 from idp.commands.key_reports import sealed_with
-from idp.commands.key_steps import by, must_have_reason
+from idp.commands.key_steps import by
 from idp.commands.operating import now, settings_of, with_keys, with_sealer
 from idp.commands.terminal import (
     CommandError,
     Config,
     Directory,
     Json,
+    NeededReason,
     Reason,
     Yes,
     confirm,
@@ -99,7 +100,7 @@ def reseal(
 )
 def abandon(
     *,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    reason: NeededReason,
     yes: Yes = False,
     config: Config = None,
     directory: Directory = None,
@@ -112,7 +113,6 @@ def abandon(
     would go on with the old keys, which they have in memory. `client_secret_jwt` clients need new
     secrets: `idp clients rotate-secret CLIENT --keep-old 0s`.
     """
-    must_have_reason(reason, "abandon")
     settings = settings_of(config, directory)
     confirm(f"Every token of {settings.issuer} will be refused.", "abandon", yes=yes)
 

@@ -7,12 +7,13 @@ import typer
 from conf.model import ENCRYPTION_ALGORITHMS
 from conf.settings import Settings
 from idp.commands.key_reports import NONE_YET
-from idp.commands.operating import actor, now
-from idp.commands.terminal import CommandError, moment
-from keys.life_cycle import LifeCycle
+from idp.commands.operating import actor, now, with_store
+from idp.commands.terminal import CommandError, moment, span
+from keys.life_cycle import LifeCycle, policy_of
 from storage import outcomes as o
 from storage.key_store import KeyStore
 from storage.records import By, SigningKeyRow
+from storage.store import Store
 
 ANY_KID: Final = {"ignore_unknown_options": True}
 """For commands that take a key's id, which may begin with a hyphen and is no option then."""
@@ -34,8 +35,12 @@ async def put_next(life_cycle: LifeCycle, successor: SigningKeyRow, reason: str)
     match outcome:
         case o.Changed():
             # When it begins depends on since when the active key signs.
-            await life_cycle.complete(now())
-            return await row_of(life_cycle.store, successor.kid)
+            rows = await life_cycle.store.signing_keys()
+            await life_cycle.complete(rows, now(), plan=True)
+            done = await row_of(life_cycle.store, successor.kid)
+            if done.state != "next":
+                raise CommandError(f"{done.kid} is {done.state}: somebody else was faster")
+            return done
         case o.WrongState():
             raise CommandError(_known(await row_of(life_cycle.store, successor.kid)))
         case _:
@@ -50,16 +55,30 @@ async def row_of(store: KeyStore, kid: str) -> SigningKeyRow:
     raise CommandError(f"there is no key {kid}: see `idp keys list`")
 
 
+def warn_of_young_key(settings: Settings, revoked: SigningKeyRow) -> None:
+    """Say so where a key signs from now on that not everybody can know yet."""
+    if revoked.activated_at is None or revoked.retires_at is not None:
+        return  # it did not sign
+
+    async def active(store: Store) -> list[SigningKeyRow]:
+        rows = await store.signing_keys()
+        return [row for row in rows if (row.alg, row.state) == (revoked.alg, "active")]
+
+    for row in with_store(settings, active):
+        known_at = row.created_at + policy_of(settings.keys).publish_ahead
+        if known_at > now():
+            age = span(now() - row.created_at)
+            typer.echo(
+                f"idp: {row.kid} signs now and is published for only {age}: "
+                f"apps that keep the JWK Set may fail until {moment(known_at)}",
+                err=True,
+            )
+
+
 def must_be_in_use(life_cycle: LifeCycle, alg: str) -> None:
     """Raise CommandError unless an algorithm is in use."""
     if alg not in life_cycle.algorithms:
         raise CommandError(f"{alg} is not in use: it must be {_one_of(life_cycle.algorithms)}")
-
-
-def must_have_reason(reason: str, option: str) -> None:
-    """Raise BadParameter unless there is a reason for what an option or command does."""
-    if not reason.strip():
-        raise typer.BadParameter(f"{option} needs a --reason")
 
 
 def refuse_activation(row: SigningKeyRow, outcome: o.KeyChange) -> NoReturn:

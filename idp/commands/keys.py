@@ -11,11 +11,11 @@ from idp.commands.key_steps import (
     by,
     in_use,
     must_be_in_use,
-    must_have_reason,
     put_next,
     refuse_activation,
     refuse_retirement,
     row_of,
+    warn_of_young_key,
 )
 from idp.commands.operating import now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
@@ -23,14 +23,16 @@ from idp.commands.terminal import (
     Config,
     Directory,
     Json,
+    NeededReason,
     Reason,
     Yes,
     confirm,
     examples,
     group,
+    must_have_reason,
     show,
 )
-from idp.commands.times import TIME, time_of
+from idp.commands.times import TIME, moment_of
 from keys.errors import HsmError, SealError
 from keys.life_cycle import LifeCycle, policy_of
 from storage import outcomes as o
@@ -222,7 +224,7 @@ def retire(
 def revoke(
     kid: Kid,
     *,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    reason: NeededReason,
     yes: Yes = False,
     config: Config = None,
     directory: Directory = None,
@@ -233,13 +235,13 @@ def revoke(
     Its tokens are refused within five seconds. In the place of an active key the next one, which is
     published already, signs at once. This works without the key-encryption key too.
     """
-    must_have_reason(reason, "revoke")
     settings = settings_of(config, directory)
     if not yes:
         known = with_store(settings, lambda store: row_of(store, kid))
         warning = f"{known.alg}, {known.state}: every token of this key will be refused for ever."
         confirm(warning, kid, yes=known.state == "revoked")
     row = _revoke(settings, kid, reason)
+    warn_of_young_key(settings, row)
     key_reports.tell(row, now(), as_json=as_json)
 
 
@@ -269,7 +271,7 @@ async def _activate(
 ) -> SigningKeyRow:
     moment_now = now()
     if at is not None:
-        wanted = time_of("--at", at, moment_now)
+        wanted = moment_of("--at", at)
     else:
         wanted = moment_now if force else life_cycle.earliest(row, moment_now)
     outcome = await life_cycle.schedule(
@@ -281,4 +283,7 @@ async def _activate(
     if wanted <= moment_now:
         # No need to wait for a server, which may not run.
         await life_cycle.turn(scheduled, by=by(reason), now=moment_now)
-    return await row_of(life_cycle.store, row.kid)
+    done = await row_of(life_cycle.store, row.kid)
+    if done.state not in ("next", "active"):
+        raise CommandError(f"{done.kid} is {done.state}: somebody else was faster")
+    return done

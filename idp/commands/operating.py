@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-import getpass
+import os
+import pwd
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -105,9 +106,14 @@ def now() -> int:
 
 
 def actor() -> str:
-    """Who runs the command, for the audit trail: the system's user and host."""
+    """Who runs the command, for the audit trail: the system's user and host.
+
+    Behind sudo the user who called it, as far as root's environment can be believed.
+    """
+    uid = os.getuid()
+    caller = os.environ.get("SUDO_USER") if uid == 0 else None
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        user = "unknown"
+        user = caller or pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        user = str(uid)
     return f"{user}@{socket.gethostname()}"

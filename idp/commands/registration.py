@@ -7,11 +7,12 @@ import typer
 
 from conf.registration_settings import HOST
 from flows import initial_access_tokens
-from flows.claims import OPENID, SCOPES
+from flows.claims import OPENID, SCOPE_SYNTAX, SCOPES
 from flows.clients import RegistrationPolicy
-from flows.grants.names import AUTHORIZATION_CODE
+from flows.grants.names import AUTHORIZATION_CODE, CLIENT_CREDENTIALS
 from flows.initial_access_tokens import policy_of
 from flows.registration_policy import PARTNERS_GRANT_TYPES
+from flows.uris import resource_fault
 from idp.commands.operating import actor, now, settings_of, with_store
 from idp.commands.terminal import (
     TAKES_ID,
@@ -19,6 +20,7 @@ from idp.commands.terminal import (
     Config,
     Directory,
     Json,
+    NeededReason,
     Reason,
     examples,
     group,
@@ -75,6 +77,13 @@ def create(
     any_redirect_host: Annotated[
         bool, typer.Option("--any-redirect-host", help="Customers may be sent anywhere.")
     ] = False,
+    service_scope: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What a service may ask for in its own name ({CLIENT_CREDENTIALS})."),
+    ] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="What its tokens may be for (RFC 8707).")
+    ] = None,
     clients: Annotated[
         int, typer.Option(min=1, max=10_000, help="How many clients it is good for.")
     ] = 1,
@@ -95,6 +104,8 @@ def create(
         scopes=tuple(scope or (OPENID,)),
         grant_types=tuple(grant_type or (AUTHORIZATION_CODE,)),
         redirect_hosts=tuple(redirect_host or ()),
+        service_scopes=tuple(service_scope or ()),
+        resources=tuple(resource or ()),
         verified=verified,
     )
     _check(policy, any_redirect_host=any_redirect_host)
@@ -139,9 +150,22 @@ def _check(policy: RegistrationPolicy, *, any_redirect_host: bool) -> None:
     for host in policy.redirect_hosts:
         if not HOST.pattern.fullmatch(host):
             raise typer.BadParameter(f"--redirect-host {host}: {HOST.what}")
+    _check_service(policy)
     redirects = AUTHORIZATION_CODE in policy.grant_types
     if redirects and bool(policy.redirect_hosts) == any_redirect_host:
         raise typer.BadParameter("give either --redirect-host or --any-redirect-host")
+
+
+def _check_service(policy: RegistrationPolicy) -> None:
+    if (CLIENT_CREDENTIALS in policy.grant_types) != bool(policy.service_scopes):
+        raise typer.BadParameter(f"--service-scope goes with --grant-type {CLIENT_CREDENTIALS}")
+    for value in policy.service_scopes:
+        if value in SCOPES or not SCOPE_SYNTAX.fullmatch(value) or " " in value:
+            raise typer.BadParameter(f"--service-scope {value}: must be one of a resource's own")
+    for uri in policy.resources:
+        fault = resource_fault(uri)
+        if fault:
+            raise typer.BadParameter(f"--resource {uri}: {fault}")
 
 
 @tokens.command("list", epilog=examples(_LIST))
@@ -203,7 +227,7 @@ def revoke(
         str, typer.Argument(metavar="TOKEN", help="Its identifier, as `list` has it.")
     ],
     *,
-    reason: Reason,
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,

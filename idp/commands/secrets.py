@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from idp.commands.key_steps import by, must_have_reason
+from idp.commands.key_steps import by
 from idp.commands.operating import now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,
     Directory,
     Json,
+    NeededReason,
     examples,
     group,
     moment,
@@ -71,7 +72,7 @@ def list_secrets(
 def rotate(
     name: Annotated[str, typer.Argument(help="The secret's name.")],
     *,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -80,7 +81,6 @@ def rotate(
 
     Servers use it as soon as all of them know it; the old one still opens what it began for a day.
     """
-    must_have_reason(reason, "rotate")
     secret = next((it for it in SERVER_SECRETS if it.name == name), None)
     if secret is None:
         names = ", ".join(it.name for it in SERVER_SECRETS if it.rotates)

@@ -15,6 +15,15 @@ Directory = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
+
+
+def _needed(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("must not be empty")
+    return reason
+
+
+NeededReason = Annotated[str, typer.Option(help="Why; kept in the audit trail.", callback=_needed)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 # For a command whose argument is an identifier: one in 64 of ours begins with a hyphen.
@@ -56,6 +65,12 @@ def confirm(warning: str, word: str, *, yes: bool) -> None:
         raise CommandError("not confirmed; nothing was changed")
 
 
+def must_have_reason(reason: str, option: str) -> None:
+    """Raise BadParameter unless there is a reason for what an option or command does."""
+    if not reason.strip():
+        raise typer.BadParameter(f"{option} needs a --reason")
+
+
 def show(value: object, text: str, *, as_json: bool) -> None:
     """Print an answer: for a script as JSON, or for a person."""
     typer.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
@@ -72,7 +87,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def moment(at: int | None) -> str:
     """A time as people and scripts read it: ISO 8601 in UTC; a dash for none."""
-    return f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%dT%H:%M:%SZ}" if at is not None else "-"
+    if at is None:
+        return "-"
+    try:
+        return f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"{at} s"  # no calendar goes that far
 
 
 def span(seconds: int) -> str:

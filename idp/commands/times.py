@@ -22,13 +22,31 @@ def time_of(option: str, text: str, now: int) -> int:
     age = _seconds(text)
     if age is not None:
         return now - age
-    try:
-        moment = dt.datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
-    except (ValueError, OverflowError):
+    moment = _moment(text)
+    if moment is None:
         raise typer.BadParameter(
             f"{option} {text}: must be a time such as 2026-11-22, 2026-11-22T10:30Z or 2h (ago)"
-        ) from None
+        )
+    return moment
+
+
+def moment_of(option: str, text: str) -> int:
+    """The Unix seconds of a date or time that is to come. Raises BadParameter."""
+    moment = _moment(text)
+    if moment is None:
+        raise typer.BadParameter(
+            f"{option} {text}: must be a time such as 2027-01-01 or 2027-01-01T03:00Z"
+        )
+    return moment
+
+
+def _moment(text: str) -> int | None:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds >= 0 else None
 
 
 def duration_of(option: str, text: str) -> int:

@@ -15,7 +15,7 @@ from idp.commands.terminal import (
     Config,
     Directory,
     Json,
-    Reason,
+    NeededReason,
     examples,
     group,
     moment,
@@ -55,7 +55,7 @@ def revoke(
     *,
     jti: Annotated[str | None, typer.Option(help="The `jti` of an access token.")] = None,
     grant: Annotated[str | None, typer.Option(help="A grant: the `jti` up to its dot.")] = None,
-    reason: Reason,
+    reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -82,7 +82,9 @@ def revoke(
     what = f"the access token {jti}" if jti is not None else f"the grant {grant}"
     if isinstance(with_store(settings, work), o.Unknown):
         raise CommandError(f"{what} is not known; its grant may have ended before")
-    show({"jti": jti, "grant": grant}, f"revoked: {what}", as_json=as_json)
+    # The store knows grants, not tokens: a mistyped second half of a `jti` is nobody's.
+    told = f"refused from now on: {what}" if token is None and jti else f"revoked: {what}"
+    show({"jti": jti, "grant": grant}, told, as_json=as_json)
 
 
 def _read(settings: Settings, token: str) -> tuple[str | None, str | None]:
@@ -99,6 +101,6 @@ def _read(settings: Settings, token: str) -> tuple[str | None, str | None]:
             raise CommandError(f"that is no token of ours in use: {error.reason}") from None
         if claims["exp"] <= now():
             raise CommandError(f"the access token expired at {moment(claims['exp'])} by itself")
-        return claims["jti"], None
+        return str(claims.get("jti")), None
 
     return with_keys(settings, known)

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flows.grants import phone_otp
-from flows.parameters import Parameters
 from flows.introspection import introspect
+from flows.parameters import Parameters
 from flows.revocation import revoke
 from flows.token import token as answer_token
 from flows.userinfo import userinfo as answer_userinfo

@@ -50,7 +50,7 @@ local function narrowed(request, consent)
     wanted.scope = chosen(request.scope, allowed, true)
     wanted.claims = narrowed_claims(request, allowed)
     wanted.offline = request.offline and allowed.offline_access ~= nil
-    -- OpenID Connect Core 11: without the customer's word, nothing works while they are away.
+    -- OpenID Connect Core 11: the client's policy takes the place of the customer's word for the group's own alone.
     wanted.refresh = request.refresh and wanted.offline
     wanted.consent_id = consent.consent_id
     return wanted

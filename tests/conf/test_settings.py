@@ -1,3 +1,4 @@
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ import pytest
 
 import conf
 from conf import settings
+from conf.model import OpenRegistration, Registration
 from conf.settings import (
     Address,
     HsmSettings,
@@ -20,6 +22,7 @@ from conf.settings import (
     Settings,
     StoreSettings,
 )
+from flows.claims import SCOPES
 
 ANNOTATED = Path(conf.__file__).parent / "production.toml"
 
@@ -60,6 +63,7 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         lifetimes=Lifetimes(),
         otp=Otp(),
         test_numbers=(),
+        registration=Registration(None, Limit(60, 3600), ()),
         interactions_per_address=Limit(6000, 3600),
         messenger=Messenger("https://sms.example.com/send", {}),
         log_format="json",
@@ -164,6 +168,43 @@ def test_development_is_plain_http_on_loopback_with_a_hundred_test_numbers(
         KeyEncryptionKey("development", file=tmp_path / "key-encryption-key"),
     )
     assert made.test_numbers == (settings.TestNumbers(79990000000, 79990000099, "000000"),)
+
+
+def test_anybody_registers_in_development_and_nobody_without_a_token_in_production(
+    place: Path,
+) -> None:
+    opened = settings.development(directory=place).registration.open
+    assert opened == OpenRegistration()
+    assert set(opened.scopes) == set(SCOPES)
+    closed = settings.development(directory=place, overrides={"registration.open": False})
+    assert closed.registration.open is None
+    assert load(place, PRODUCTION, {"registration.open": True}).registration.open == opened
+
+
+def test_what_open_registration_allows_is_read(place: Path) -> None:
+    policy = {
+        "scopes": ["openid"],
+        "grant_types": ["authorization_code"],
+        "redirect_hosts": ["partner.example", "127.0.0.1"],
+        "most_clients": 7,
+    }
+    limit = {"burst": 2, "period_seconds": 3}
+    registration = {"open": True, "open_policy": policy, "attempts_per_address": limit}
+    loaded = load(place, PRODUCTION, {"registration": registration}).registration
+    assert loaded.attempts_per_address == Limit(2, 3)
+    assert loaded.open == OpenRegistration(
+        ("openid",), ("authorization_code",), ("partner.example", "127.0.0.1"), 7
+    )
+
+
+def test_the_keys_of_software_statements_are_read(place: Path) -> None:
+    jwks = {"keys": [{"kty": "EC", "crv": "P-256", "x": "a", "y": "b"}]}
+    (place / "jwks").write_text(json.dumps(jwks))
+    issuers = [{"issuer": "https://directory.example", "jwks_file": "jwks"}]
+    loaded = load(place, PRODUCTION, {"registration.software_statement_issuers": issuers})
+    (issuer,) = loaded.registration.software_statement_issuers
+    assert (issuer.issuer, issuer.jwks) == ("https://directory.example", jwks)
+    assert Settings.from_json(loaded.to_json()) == loaded
 
 
 @pytest.mark.parametrize("pin", ["1234", {"file": "pin"}, {"env": "HSM_PIN"}])
@@ -285,7 +326,12 @@ def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> N
         "listen.tls_key": "key.pem",
         "messenger.headers.Authorization": {"file": "token"},
     }
-    examples: dict[str, object] = {"ca_file": "ca.pem", "hsm": None, "test_numbers": []}
+    examples: dict[str, object] = {
+        "ca_file": "ca.pem",
+        "hsm": None,
+        "test_numbers": [],
+        "registration.software_statement_issuers": [],
+    }
     told = load(place, uncommented, files | examples)
     assert told == load(place, text, files | examples)
     assert (told.lifetimes, told.otp) == (Lifetimes(), Otp())

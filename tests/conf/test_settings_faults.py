@@ -130,6 +130,27 @@ def faults(place: Path, text: str, overrides: Mapping[str, object] | None = None
             {"X": {"file": "no"}},
             "messenger.headers.X.file: {}/no cannot be read: No such",
         ),
+        ("registration.open", "yes", "registration.open: must be true or false"),
+        (
+            "registration.open_policy.redirect_hosts",
+            ["a.example", "*.example"],
+            "registration.open_policy.redirect_hosts[1]: must be a host name in lower case",
+        ),
+        (
+            "registration.open_policy.most_clients",
+            0,
+            "registration.open_policy.most_clients: must be 1..1000000",
+        ),
+        (
+            "registration.software_statement_issuers",
+            [{"issuer": "i"}],
+            "registration.software_statement_issuers[i].jwks_file: is required",
+        ),
+        (
+            "registration.software_statement_issuers",
+            [{"issuer": "i", "jwks_file": "kek"}],
+            "registration.software_statement_issuers[i].jwks_file: {}/kek is not a JWK Set",
+        ),
         ("test_numbers", {}, "test_numbers: must be an array of tables"),
         ("mesenger", {"url": "x"}, "mesenger: unknown key"),
     ],

@@ -40,6 +40,10 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/revoke", "POST"): (401, "invalid_client"),
     ("/userinfo", "GET"): (401, ""),
     ("/userinfo", "POST"): (401, ""),
+    ("/register", "POST"): (400, "invalid_client_metadata"),
+    ("/register/{client_id}", "GET"): (401, ""),
+    ("/register/{client_id}", "PUT"): (401, ""),
+    ("/register/{client_id}", "DELETE"): (401, ""),
     ("/logout", "GET"): (200, ""),
     ("/logout", "POST"): (303, ""),  # comes again by GET, with its cookie
     ("/logout/confirm", "POST"): (403, ""),
@@ -65,6 +69,7 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/dev/inbox", "GET"): (200, ""),
     ("/dev/inbox.json", "GET"): (200, ""),
 }
+TAKES_JSON = {"/register"}
 READS_ITS_QUERY = {"/authorize", "/logout"}
 ANY_HOST = {"/livez", "/readyz"}
 
@@ -115,7 +120,9 @@ def _name(value: object) -> str | None:
 
 every_endpoint = pytest.mark.parametrize(("endpoint", "method"), TABLE, ids=_name)
 every_form = pytest.mark.parametrize(
-    "endpoint", [row for row, method in TABLE if method == "POST"], ids=_name
+    "endpoint",
+    [row for row, method in TABLE if method == "POST" and row.path not in TAKES_JSON],
+    ids=_name,
 )
 
 
@@ -148,7 +155,7 @@ def _refused(answer: Answer, endpoint: Endpoint, status: int, error: str) -> Non
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         return
     assert answer.json.get("error", "") == error
-    if endpoint.errors == "bearer":
+    if endpoint.errors == "bearer" and error != "invalid_client_metadata":
         assert answer.headers["www-authenticate"].startswith('Bearer realm="')
 
 
@@ -278,9 +285,12 @@ def test_an_identifier_that_is_none_is_unknown(
 @pytest.mark.parametrize("path", PATHS)
 def test_another_path_is_another_path(provider: Running, path: str, form: str) -> None:
     target = form.format(_target(PATHS[path]).decode()).encode()
+    expected = {404, 405} if form.startswith("/static") else {404}
+    if path.endswith("}") and form in {"{}%0a", "{}%00", "{};x"}:
+        expected = {401, 405}  # another identifier, which is nobody's
     for method in ("GET", "POST"):
         answer = exchange(provider, method, target)
-        assert answer.status in ({404, 405} if form.startswith("/static") else {404})
+        assert answer.status in expected
         assert answer.headers["location"] is None
 
 

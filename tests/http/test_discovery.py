@@ -17,6 +17,7 @@ ENDPOINTS = {
     "token_endpoint": ("POST", 400),
     "phone_otp_endpoint": ("POST", 401),
     "introspection_endpoint": ("POST", 401),
+    "registration_endpoint": ("POST", 400),
     "revocation_endpoint": ("POST", 401),
     "userinfo_endpoint": ("GET", 401),
     "end_session_endpoint": ("GET", 200),
@@ -29,6 +30,7 @@ FOR_BROWSERS = {
     "/token": "POST",
     "/revoke": "POST",
     "/userinfo": "GET",
+    "/register": "POST",
 }
 NOT_FOR_BROWSERS = {"/authorize": "GET", "/logout": "GET", "/otp": "POST", "/livez": "GET"}
 

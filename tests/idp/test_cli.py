@@ -149,7 +149,8 @@ def test_channels_that_cannot_be_are_told_and_change_nothing(run: Run, directory
 
 def test_an_encryption_key_is_made_once(run: Run, directory: Path) -> None:
     path = directory / "key"
-    assert run("keys", "create-encryption-key", path) == (0, "", "")
+    told = f"{path} is made: keep a second copy at another place\n"
+    assert run("keys", "create-encryption-key", path) == (0, told, "")
     source = KeyEncryptionKey("tests", file=path)
     key = load_key_encryption_key(source)
     assert run("keys", "create-encryption-key", path) == (

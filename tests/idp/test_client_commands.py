@@ -379,7 +379,12 @@ def test_a_partners_client_is_stopped_here_but_updated_by_its_partner(shop: Inst
         "box.space.client:insert({ 'partner', '', 'registration', ..., 1 })",
         document,
     )
-    assert shown(shop, "partner")["partner"]["policy"] == policy | {"redirect_hosts": []}
+    assert shown(shop, "partner")["partner"]["policy"] == policy | {
+        "redirect_hosts": [],
+        "service_scopes": [],
+        "resources": [],
+        "verified": False,
+    }
     assert "partner: verified\nscopes: openid\n" in shop.run("clients", "show", "partner")[1]
     said = refused(shop, "update", "partner", "--name", "New")
     assert said == "partner is its partner's, who updates it (RFC 7592)"

@@ -27,7 +27,7 @@ def sign(here: Installation) -> Sign:
 
         async def signed(life_cycle: LifeCycle) -> str:
             (row,) = (it for it in await life_cycle.store.signing_keys() if it.kid == kid)
-            key = await sealed_keys.open_signing(row, life_cycle.sealer, None)
+            key = sealed_keys.open_signing(row, life_cycle.sealer)
             content = {"iss": ISSUER, "exp": int(time.time()) + 300, "sub": "s"} | claims
             return await key.sign(msgspec.json.encode(content), typ=typ)
 

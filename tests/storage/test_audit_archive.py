@@ -128,11 +128,37 @@ async def test_the_trail_goes_on_when_all_its_rows_are_archived(
     fresh_store: Store, fresh_owner: Owner, rows: tuple[AuditEvent, ...], path: Path
 ) -> None:
     await archive(fresh_store, path)
-    await fresh_owner.eval("box.space.audit:truncate() return true")  # the row about the archive
     await record(fresh_owner)
 
-    assert await in_store(fresh_store) == [COUNT + 1]
-    assert (await audit_trail.verify(fresh_store)).head.seq == COUNT + 1
+    assert await in_store(fresh_store) == [COUNT + 1, COUNT + 2]  # the first tells of the archive
+    assert (await audit_trail.verify(fresh_store)).head.seq == COUNT + 2
+
+
+async def test_a_beginning_that_no_archive_accounts_for_is_missed(
+    fresh_store: Store, fresh_owner: Owner, rows: tuple[AuditEvent, ...]
+) -> None:
+    await fresh_owner.eval(
+        "local last = box.space.audit:get(19)"
+        " for seq = 1, 19 do box.space.audit:delete(seq) end"
+        " require('audit_trail').set_anchor(last, 19) return true"
+    )
+
+    with pytest.raises(ChainError, match="rows 1 to 19 are missing and no archive accounts"):
+        await audit_trail.verify(fresh_store)
+
+
+async def test_an_archive_accounts_for_its_own_rows_and_no_more(
+    fresh_store: Store, fresh_owner: Owner, rows: tuple[AuditEvent, ...], path: Path
+) -> None:
+    await archive(fresh_store, path)
+    await record(fresh_owner)
+    await fresh_owner.eval(
+        "local anchor = box.space.audit.index.primary:min() box.space.audit:delete(anchor.seq)"
+        " require('audit_trail').set_anchor(anchor, anchor.seq) return true"
+    )
+
+    with pytest.raises(ChainError, match="the beginning was cut off"):
+        await audit_trail.verify(fresh_store)
 
 
 async def test_an_archive_is_continued_by_the_next(

@@ -32,6 +32,10 @@ def put(row: ChannelRow | ClientRow) -> ChannelsChange:
     return ChannelsChange("channel", row.channel_id, row)
 
 
+def puts(*rows: ChannelRow | ClientRow) -> list[ChannelsChange]:
+    return [put(row) for row in rows]
+
+
 def drop(row: ChannelRow | ClientRow) -> ChannelsChange:
     return msgspec.structs.replace(put(row), row=None)
 
@@ -80,7 +84,7 @@ async def test_an_empty_store_has_no_channels(fresh_store: Store) -> None:
 
 
 async def test_channels_become_what_is_applied(fresh_store: Store) -> None:
-    assert await apply(fresh_store, *map(put, (BAKERY, DAIRY, APP, BOT))) == o.Applied(1)
+    assert await apply(fresh_store, *puts(BAKERY, DAIRY, APP, BOT)) == o.Applied(1)
 
     assert await fresh_store.channels_list() == (BAKERY, DAIRY)
     assert await fresh_store.channel_read("dairy") == o.FoundChannel(DAIRY.document)
@@ -91,7 +95,7 @@ async def test_channels_become_what_is_applied(fresh_store: Store) -> None:
 async def test_channels_are_compared_with_the_clients_that_files_manage(
     fresh_store: Store,
 ) -> None:
-    await apply(fresh_store, *map(put, (BAKERY, DAIRY, APP, BOT)))
+    await apply(fresh_store, *puts(BAKERY, DAIRY, APP, BOT))
     made = ClientRow("by-hand", "bakery", "{}", "operator")
     await fresh_store.client_create(made, revocation_id=new("revocation"), by=OPERATOR, now=NOW)
 
@@ -102,7 +106,7 @@ async def test_channels_are_compared_with_the_clients_that_files_manage(
 
 
 async def test_what_is_not_named_stays_and_what_is_dropped_goes(fresh_store: Store) -> None:
-    await apply(fresh_store, *map(put, (BAKERY, DAIRY, APP, SITE, BOT)))
+    await apply(fresh_store, *puts(BAKERY, DAIRY, APP, SITE, BOT))
 
     assert await apply(fresh_store, drop(APP)) == o.Applied(2)
 
@@ -114,7 +118,7 @@ async def test_what_is_not_named_stays_and_what_is_dropped_goes(fresh_store: Sto
 
 
 async def test_a_client_moves_to_another_channel(fresh_store: Store) -> None:
-    await apply(fresh_store, *map(put, (BAKERY, DAIRY, APP)))
+    await apply(fresh_store, *puts(BAKERY, DAIRY, APP))
     moved = ClientRow(APP.client_id, "dairy", APP.document)
 
     await apply(fresh_store, put(moved))

@@ -30,7 +30,7 @@ from tests.storage.builders import (
     open_grant,
     room,
 )
-from tests.storage.test_consent import Asked, consents_of, partner_request, sso
+from tests.storage.consenting import Asked, consents_of, partner_request, sso
 
 OPTIONAL = ("profile", "phone", "offline_access")
 SCOPES = st.sets(st.sampled_from(OPTIONAL))

@@ -26,6 +26,7 @@ from tests.storage.builders import (
     Owner,
     PhoneGrant,
     at_once,
+    digest,
     issue,
     issue_code,
     kinds,
@@ -212,7 +213,25 @@ async def everybody_revoked(store: Store) -> Step:
     return lambda at: at.sessions_revoke("everybody", revocation_id=revocation_id, by=BY, now=NOW)
 
 
+async def client_registered(store: Store) -> Step:
+    token = new("token")
+    await store.initial_access_token_create(
+        token,
+        token_hash=digest(token),
+        policy="{}",
+        most_clients=1,
+        expires_at=NOW + 60,
+        by=BY,
+        now=NOW,
+    )
+    client_id = new("client")
+    return lambda at: at.client_register(
+        client_id, "{}", token_hash=digest(token), most_open=0, now=NOW
+    )
+
+
 WRITES = [
+    client_registered,
     code_redeemed,
     code_issued,
     refresh_rotated,

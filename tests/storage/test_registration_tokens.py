@@ -97,17 +97,10 @@ async def test_a_token_is_made_once(fresh_store: Store) -> None:
             by=OPERATOR,
             now=NOW,
         )
-    assert await fresh_store.initial_access_tokens_list() == [await _only(fresh_store)]
+    assert len(await fresh_store.initial_access_tokens_list()) == 1
     (event,) = await events(fresh_store, "initial_access_token_created")
     assert event[:2] == (OPERATOR.by, OPERATOR.reason)
-    assert event[2] is not None
-    assert '"token_id":"t"' in event[2]
-
-
-async def _only(store: Store) -> object:
-    found = await store.initial_access_token_read(digest("secret"), now=NOW)
-    assert isinstance(found, o.FoundInitialAccessToken)
-    return found.token
+    assert '"token_id":"t"' in (event[2] or "")
 
 
 @pytest.mark.parametrize("most_clients", [1, 10])
@@ -140,7 +133,7 @@ async def test_a_client_belongs_to_no_channel_and_is_managed_by_registration(sto
     assert isinstance(found, o.FoundClient)
     assert (found.client.channel_id, found.client.source) == ("", "registration")
     assert found.channel == ""
-    (event,) = await store.audit_read(limit=10, client_id=client_id)
+    (event,) = await store.audit_read(limit=100_000, client_id=client_id)
     assert (event.event, event.by) == ("client_registered", None)
     assert event.detail == f'{{"token_id":"{token_id}"}}'
 
