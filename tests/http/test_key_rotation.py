@@ -1,9 +1,11 @@
 """Rotation and revocation of signing keys under a running server with two workers."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +154,31 @@ def test_signing_moves_into_a_hardware_security_module(
     shown = keys_command(running, "verify", signed["access_token"])
     assert shown["valid"]
     assert claims_of(signed["access_token"]) == shown["claims"]
+
+
+def test_nothing_is_spent_while_the_module_is_away(
+    running_with_hsm: Running, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    running = running_with_hsm
+    made = keys_command(running, "generate", "ES256", "--hsm", "--reason", "moving in")
+    keys_command(running, "rotate", "ES256", "--reason", "moving in")
+    eventually(lambda: signed_with(running, made["kid"]), "every worker signs there", SECONDS)
+    bot = RelyingParty(running, client_id="demo-bot")
+    kept = bot.post("/otp", phone="+79990000001").json()["otp_session"]
+
+    def redeem(session: str) -> int:
+        answer = bot.token(grant_type=PHONE_OTP, otp_session=session, otp=TEST_CODE, scope="openid")
+        return answer.status_code
+
+    tokens = Path(os.environ["SOFTHSM2_CONF"]).with_name("tokens")
+    away = tokens.rename(tokens.with_name("away"))
+    # A session that nobody has: an answer other than 503 would be 400.
+    eventually(lambda: all(redeem("nothing") == 503 for _ in range(ENOUGH)), "all notice", SECONDS)
+    assert redeem(kept) == 503
+
+    away.rename(tokens)
+    eventually(lambda: all(redeem("nothing") == 400 for _ in range(ENOUGH)), "it is back", SECONDS)
+    assert redeem(kept) == 200
 
 
 @pytest.fixture

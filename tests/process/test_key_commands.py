@@ -180,7 +180,7 @@ def test_a_revocation_without_the_key_encryption_key_leaves_the_rest_to_the_serv
     file.rename(server.directory / "lost")
     code, out, err = command(server, "keys", "revoke", active, "--yes", "--reason", "drill")
     assert (code, out) == (0, f"{active} is revoked\n")
-    assert err.endswith("a running server makes the next key by itself\n")
+    assert "a running server makes the next key by itself\n" in err
     assert kid_of(server, "active") == waiting
 
     def has_next() -> bool:

@@ -161,4 +161,4 @@ def test_a_worker_that_waits_for_a_key_ends_with_its_server(
         assert server.stop() == 0
         # It is not one of those that drain for too long.
         assert "worker_killed" not in server.output
-        assert not server.remains()
+        eventually(lambda: not server.remains(), "nothing runs any more", 1)
