@@ -123,7 +123,8 @@ install_browser_library() {
         exit 1
     }
     tar -xzf "$archive" -C "$unpacked" "package/dist/browser/$library.min.js"
-    mkdir -p "${library_file%/*}"
+    rm -rf "${library_file%/*}"
+    mkdir "${library_file%/*}"
     mv "$unpacked/package/dist/browser/$library.min.js" "$library_file"
 }
 

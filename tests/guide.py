@@ -1,4 +1,4 @@
-"""What docs/integrate.md tells app teams to write, taken from it: what is tested is what they read."""
+"""What docs/integrate.md tells app teams to write: what is tested is what they read."""
 
 import re
 from pathlib import Path

@@ -8,9 +8,9 @@ from playwright.sync_api import Error, expect
 
 from tests.browser import single_page
 from tests.browser.conftest import Arrive
-from tests.browser.customer import Customer
+from tests.browser.customer import Customer, link
 from tests.browser.single_page import CLIENT_ID, Application
-from tests.http.provider import Running
+from tests.http.provider import RelyingParty, Running
 from tests.http.provider import provider as run_provider
 
 IN_AN_IFRAME = "async () => { await users.signinSilent({ forceIframeAuth: true }) }"
@@ -169,17 +169,18 @@ def test_signing_out_ends_the_session_and_the_tokens(
 def test_no_page_of_ours_opens_in_an_iframe(customer: Customer, application: Application) -> None:
     customer.page.goto(f"{application.same_site}/")
     issuer = customer.provider.issuer
-    paths = ("/authorize", f"/authorize?client_id={CLIENT_ID}", "/logout", "/account/partners")
-    for path in paths:
+    party = RelyingParty(customer.provider, CLIENT_ID, f"{application.same_site}/callback")
+    pages = (link(party), f"{issuer}/authorize", f"{issuer}/logout", f"{issuer}/account/partners")
+    for page in pages:
         with customer.page.expect_event("framenavigated") as navigated:
             customer.page.evaluate(
                 "address => { const frame = document.createElement('iframe');"
                 " frame.src = address; document.body.append(frame) }",
-                f"{issuer}{path}",
+                page,
             )
         assert navigated.value.url.startswith("chrome-error:")
     assert all("frame" in it for it in customer.complaints)
-    assert len(customer.complaints) >= len(paths)
+    assert len(customer.complaints) >= len(pages)
     customer.complaints.clear()
 
 

@@ -73,7 +73,7 @@ def site(running: Running) -> httpx2.AsyncClient:
     pages = {"/": home, "/in": shop.sign_in, "/callback": shop.callback, "/out": shop.sign_out}
     app = Starlette(
         routes=[Route(path, page) for path, page in pages.items()],
-        middleware=[Middleware(SessionMiddleware, secret_key="s", https_only=True)],  # noqa: S106
+        middleware=[Middleware(SessionMiddleware, secret_key="s", https_only=True)],
     )
     transport = httpx2.ASGITransport(app)
     return httpx2.AsyncClient(transport=transport, base_url="https://shop.example.com")
