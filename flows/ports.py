@@ -46,6 +46,7 @@ FetchFailure = Literal[
     "its content is encoded",
     "its content is too long",
     "its content is no JWK Set",
+    "its content is no image that is shown",
 ]
 
 

@@ -22,6 +22,7 @@ from idp.http import Site
 from idp.outbound.fetcher import GuardedFetcher
 from idp.outbound.gateway import Gateway, NoGateway
 from idp.outbound.inbox import Inbox
+from idp.outbound.logos import Logos
 from idp.pages import Pages
 from idp.request_log import RequestLog
 from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, styles
@@ -70,6 +71,8 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
             private_hosts=settings.outbound_private_hosts,
         )
         stack.callback(fetcher.close)
+        logos = Logos(fetcher, _now, log)
+        stack.push_async_callback(logos.close)
         provider = Provider(
             settings=settings,
             store=store,
@@ -82,7 +85,7 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
             clock=_now,
             log=log,
         )
-        application.state.site = Site(provider, application.state.pages)
+        application.state.site = Site(provider, application.state.pages, logos)
         await stack.enter_async_context(loops.running(provider))
         yield
 

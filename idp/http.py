@@ -17,6 +17,7 @@ from flows.parameters import Parameters
 from flows.provider import Provider
 from flows.requests import AuthorizationResponse
 from idp import cookies
+from idp.outbound.logos import Logos
 from idp.pages import Brand, Pages
 
 _SIZE_LIMIT = 16 * 1024
@@ -37,6 +38,7 @@ class Site:
 
     provider: Provider
     pages: Pages
+    logos: Logos
 
 
 def site(request: Request) -> Site:

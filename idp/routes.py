@@ -76,6 +76,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/interaction/{interaction_id}/cancel", _POST, interaction.cancel),
     Endpoint("/channels/{channel_id}/logo.svg", _GET, channel.logo),
     Endpoint("/channels/{channel_id}/favicon.svg", _GET, channel.favicon),
+    Endpoint("/clients/{client_id}/logo", _GET, channel.partner_logo),
     Endpoint("/.well-known/assetlinks.json", _GET, channel.android_apps, errors="json"),
     Endpoint("/.well-known/apple-app-site-association", _GET, channel.ios_apps, errors="json"),
     Endpoint(consent.PARTNERS_PATH, _GET, consent.partners_page),

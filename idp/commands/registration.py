@@ -89,7 +89,7 @@ def create(
     ] = 1,
     expires: Annotated[str, typer.Option(metavar="AGE", help="For how long it is good.")] = "30d",
     verified: Annotated[
-        bool, typer.Option("--verified", help="Their pages do not warn: we know the partner.")
+        bool, typer.Option("--verified", help="We know the partner: its logo is shown, no warning.")
     ] = False,
     reason: Reason = "",
     config: Config = None,

@@ -1,4 +1,4 @@
-"""What channels show of themselves: their logos, and the apps that belong to them."""
+"""What channels show of themselves, and partners: logos, and the apps that belong to them."""
 
 import msgspec
 from starlette.requests import Request
@@ -8,6 +8,7 @@ from flows.app_links import app_site_association, asset_links
 from flows.channel import Channel
 from flows.errors import PageError
 from idp import http
+from idp.outbound.logos import logo_uri
 from storage.outcomes import Unknown
 
 _KEPT = 3600  # seconds
@@ -21,6 +22,22 @@ async def logo(request: Request) -> Response:
 async def favicon(request: Request) -> Response:
     """What stands for a channel in a browser's tab."""
     return _drawing((await _channel(request)).favicon)
+
+
+async def partner_logo(request: Request) -> Response:
+    """A verified partner's logo, in our name: no browser goes to the partner for it."""
+    site = http.site(request)
+    client = await site.provider.clients.get(request.path_params["client_id"])
+    uri = logo_uri(client, request.query_params.get("locale", "")) if client else None
+    image = await site.logos.get(uri) if uri else None
+    if image is None:
+        raise PageError("not_found", status=404)
+    headers = {
+        "Cache-Control": f"public, max-age={_KEPT}",
+        "Content-Disposition": "inline",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return Response(image.body, headers=headers, media_type=image.media_type)
 
 
 async def android_apps(request: Request) -> Response:

@@ -64,7 +64,7 @@ async def partners_page(request: Request) -> Response:
         status=403 if allowed is None else 200,
         action=WITHDRAW_PATH,
         csrf=_tokens(request)[0],
-        partners=None if allowed is None else [_partner(it, locale) for it in allowed],
+        partners=None if allowed is None else [_partner(request, it, locale) for it in allowed],
         withdrawn="withdrawn" in request.query_params,
     )
 
@@ -91,12 +91,12 @@ def _tokens(request: Request) -> list[str]:
     return csrf.tokens(request, "partners", _session(request) or "")
 
 
-def _partner(allowed: consent.Allowed, locale: str) -> Partner:
+def _partner(request: Request, allowed: consent.Allowed, locale: str) -> Partner:
     kept = allowed.consent
     return Partner(
         client_id=kept.client_id,
         consent_id=kept.consent_id,
-        brand=brand_of(allowed.client, locale) if allowed.client else None,
+        brand=brand_of(request, allowed.client, locale) if allowed.client else None,
         scopes=allowed.scopes,
         since=kept.granted_at,
     )

@@ -1,6 +1,7 @@
 """What the pages of an interaction share: where they are, their forms, and the way on."""
 
 from dataclasses import replace
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from flows.clients import Client
 from flows.journeys import Begun, Finished, Journey
 from flows.parameters import Parameters
 from idp import cookies, csrf, http
+from idp.outbound.logos import logo_uri
 from idp.pages import Brand
 
 
@@ -18,12 +20,21 @@ def path_of(interaction_id: str, page: str = "") -> str:
     return f"/interaction/{interaction_id}{page and '/'}{page}"
 
 
-def brand_of(client: Client, locale: str) -> Brand:
-    """The brand of a client's channel, or of a partner, in the customer's language."""
+def brand_of(request: Request, client: Client, locale: str) -> Brand:
+    """The brand of a client's channel, or of a partner, in the customer's language.
+
+    A partner's logo belongs to it once it has been fetched: the page does not wait.
+    """
     brand = Brand.of(client.channel, locale)
     if client.partner is None:
         return brand
-    return replace(brand, partner="verified" if client.partner.verified else "unverified")
+    uri = logo_uri(client, locale)
+    ready = uri is not None and http.site(request).logos.ready(uri)
+    return replace(
+        brand,
+        logo=f"/clients/{quote(client.client_id, safe='')}/logo?locale={locale}" if ready else None,
+        partner="verified" if client.partner.verified else "unverified",
+    )
 
 
 def proceed(request: Request, step: Begun | Finished, locale: str) -> Response:
@@ -89,7 +100,7 @@ def page(
         request,
         template,
         locale=locale,
-        brand=brand_of(journey.client, locale),
+        brand=brand_of(request, journey.client, locale),
         status=status,
         form_action=http.form_action(journey.request.redirect_uri),
         csrf=_csrf(request, journey.interaction_id)[0],

@@ -50,7 +50,7 @@ def _ask(request: Request, parameters: Parameters, asked: Confirm, token: str) -
         request,
         "logout.html",
         locale=locale,
-        brand=brand_of(asked.client, locale) if asked.client else None,
+        brand=brand_of(request, asked.client, locale) if asked.client else None,
         form_action=_form_action(parameters),
         action=CONFIRM_PATH,
         csrf=token,
@@ -74,7 +74,7 @@ def _told(request: Request, parameters: Parameters, done: SignedOut) -> Response
     if done.location is not None:
         response = http.redirect(done.location)
     else:
-        brand = brand_of(done.client, locale) if done.client else None
+        brand = brand_of(request, done.client, locale) if done.client else None
         response = http.page(request, "signed_out.html", locale=locale, brand=brand)
     https = http.site(request).provider.settings.https
     if cookies.session(request, https=https) is not None:

@@ -60,6 +60,7 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/interaction/{interaction_id}/cancel", "POST"): (403, ""),
     ("/channels/{channel_id}/logo.svg", "GET"): (404, ""),
     ("/channels/{channel_id}/favicon.svg", "GET"): (404, ""),
+    ("/clients/{client_id}/logo", "GET"): (404, ""),
     ("/.well-known/assetlinks.json", "GET"): (200, ""),
     ("/.well-known/apple-app-site-association", "GET"): (200, ""),
     ("/account/partners", "GET"): (403, ""),
