@@ -8,7 +8,7 @@ import msgspec
 
 from flows.channel import Channel
 from flows.channel_secrets import forget_end
-from flows.claims import CLAIMS
+from flows.claims import CLAIMS, SCOPES
 from flows.clients import ClientDocument, ClientSecret
 from keys.hashing import sha256
 from storage.records import ChannelRow, ClientRow
@@ -133,6 +133,8 @@ def _compared(
         if name == "claims" and rules is _CHANNEL:
             # Where nothing is said all are meant: to begin to say so can take something away.
             old, new = (it or [claim.name for claim in CLAIMS] for it in (old, new))
+        if name == "scopes" and rules is _CHANNEL:
+            old, new = (it or list(SCOPES) for it in (old, new))
         if not isinstance(old or new, list):
             yield Member(name, old, new, breaks(old, new))
             continue
@@ -201,6 +203,7 @@ _REMOVED = {
     False: "its clients lose what they look like",
 }
 _CLIENT: Mapping[str, Breaks] = {
+    "channel": _other("it belongs to the channel {} so far, and would to {}"),
     "managed_by": _other("it is managed by {} so far, and would be by {}"),
     "redirect_uris": _gone("sign-ins that come back to {} are refused"),
     "post_logout_redirect_uris": _gone("signing out does not come back to {} any more"),

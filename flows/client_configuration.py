@@ -172,6 +172,11 @@ async def _updated(
     accepted = await accept(
         provider, members, before.policy, known_statement=before.software_statement
     )
+    # Under another sector it would learn how another partner's customers are called, and what a
+    # customer allowed to one host would be had by another.
+    sector = known.client.document.metadata.sector
+    if sector is not None and accepted.metadata.sector != sector:
+        raise UnacceptableMetadata(f"redirect_uris: must stay in the sector {sector}")
     secret, secrets = _secrets(provider, known, accepted.metadata)
     token = _derived(provider, client_id, "token", known.token)
     partner = msgspec.structs.replace(

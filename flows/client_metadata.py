@@ -122,9 +122,12 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     @property
     def sector(self) -> str | None:
         """The sector identifier (OpenID Connect Core 8.1): None if the metadata do not name one."""
-        if self.sector_identifier_uri is not None:
-            return urlsplit(self.sector_identifier_uri).hostname
-        parts = [urlsplit(uri) for uri in self.redirect_uris]
+        try:
+            if self.sector_identifier_uri is not None:
+                return urlsplit(self.sector_identifier_uri).hostname
+            parts = [urlsplit(uri) for uri in self.redirect_uris]
+        except ValueError:
+            return None
         hosts = {part.hostname for part in parts}
         # An app's own scheme names no host, and a loopback literal every machine.
         if len(hosts) != 1 or any(

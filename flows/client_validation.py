@@ -1,6 +1,7 @@
 """Judging client metadata (RFC 7591 2, OpenID Connect Registration 2)."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -25,6 +26,9 @@ _TRANSLATED = ("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri")
 _MOST_TRANSLATIONS = 50
 # RFC 5646 2.1, as far as a form needs it.
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+# Printable, as Unicode has it, and yet nothing to see.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0]")
+_MOST_MARKS = 2  # over one letter: Vietnamese has so many
 _SHOWN_TO_PEOPLE = ("client_name", "contacts", "software_id", "software_version")
 
 
@@ -187,14 +191,27 @@ def _translations(tagged: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]
     return found, faults
 
 
+def _stacks(text: str) -> bool:
+    marks = 0
+    for character in unicodedata.normalize("NFC", text):
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            return True
+    return False
+
+
 def _unreadable(client: ClientMetadata) -> Iterator[str]:
     texts = [(name, getattr(client, name)) for name in _SHOWN_TO_PEOPLE]
     texts += [it for it in client.translations.items() if it[0].startswith("client_name#")]
     for name, value in texts:
         for text in value if isinstance(value, tuple) else (value or "",):
             # Controls would reverse or hide what stands beside it.
-            if not text.isprintable() or text != text.strip():
+            if not text.isprintable() or text != text.strip() or _UNSEEN.search(text):
                 yield f"{name}: must be printable, and neither begin nor end with a space"
+            elif text and not any(it.isalnum() for it in text):
+                yield f"{name}: must have a letter or a digit"
+            elif _stacks(text):
+                yield f"{name}: must not have more than two marks over one letter"
 
 
 # What we do nothing for

@@ -115,6 +115,10 @@ class Client(msgspec.Struct, frozen=True, dict=True):
             if claim.scope in self.scopes and (allowed is None or claim.name in allowed)
         )
 
+    def narrowed(self, scope: str) -> str:
+        """What is left of a scope that was granted before."""
+        return " ".join(name for name in scope.split() if name in self.scopes)
+
     def allows_grant(self, grant_type: str) -> bool:
         """Whether it may use a grant type."""
         # There is no page in the phone grant, where a partner's customer could be asked.

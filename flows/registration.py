@@ -141,7 +141,7 @@ async def accept(
             unknown="ignored",
             ours=ours(given, policy),
         )
-        faults = list(policy_faults(metadata, policy))
+        faults = list(policy_faults(metadata, policy, provider.issuer))
         if faults:
             raise InvalidClientMetadata(faults)  # noqa: TRY301 - told as all the others are
         await check_sector(provider.fetcher, metadata)

@@ -31,21 +31,24 @@ def ours(members: Mapping[str, Any], policy: RegistrationPolicy) -> dict[str, An
     }
 
 
-def policy_faults(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[Fault]:
+def policy_faults(
+    client: ClientMetadata, policy: RegistrationPolicy, issuer: str
+) -> Iterator[Fault]:
     """All in which valid metadata go beyond a policy, or beyond what any partner may be."""
     for uri in client.redirect_uris:
-        if not _within(uri, policy):
+        # On our own host apps of the group open links: they would get a partner's codes.
+        if not _within(uri, policy) or _is_at(uri, issuer):
             yield "invalid_redirect_uri", f"redirect_uris: its host is not allowed: {uri}"
-    for description in _beyond(client, policy):
+    for description in _beyond(client, policy, issuer):
         yield "invalid_client_metadata", description
 
 
-def _beyond(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[str]:
+def _beyond(client: ClientMetadata, policy: RegistrationPolicy, issuer: str) -> Iterator[str]:
     # The customer's browser is sent there, too.
     for name in ("post_logout_redirect_uris", "initiate_login_uri"):
         value = getattr(client, name) or ()
         for uri in (value,) if isinstance(value, str) else value:
-            if not _within(uri, policy):
+            if not _within(uri, policy) or _is_at(uri, issuer):
                 yield f"{name}: its host is not allowed: {uri}"
     grant_types = [it for it in policy.grant_types if it in PARTNERS_GRANT_TYPES]
     for name, values, allowed in (
@@ -63,6 +66,12 @@ def _beyond(client: ClientMetadata, policy: RegistrationPolicy) -> Iterator[str]
     if client.refresh_token_policy != "offline_access":
         # Without asking the customer it is a privilege of our own clients.
         yield f"refresh_token_policy: {client.refresh_token_policy} is not allowed"
+
+
+def _is_at(uri: str, issuer: str) -> bool:
+    """Whether a URI leads to the issuer itself: in development the host is everybody's."""
+    ours, parts = urlsplit(issuer), urlsplit(uri)
+    return (parts.hostname, parts.port) == (ours.hostname, ours.port)
 
 
 def _within(uri: str, policy: RegistrationPolicy) -> bool:

@@ -1,5 +1,6 @@
 """The token endpoint (RFC 6749 3.2): the phases that every grant type shares."""
 
+from dataclasses import replace
 from typing import Any
 
 from flows.client_auth import authenticate
@@ -31,6 +32,10 @@ async def token(
     authorized = await grant.authorize(provider, client, parameters.only(grant.parameters))
     if isinstance(authorized, ServiceAuthorized):
         return await issue_to_service(provider, client, authorized, audience)
+    # What was taken away from the client since is not given any more (RFC 6749 3.3).
+    scope = client.narrowed(authorized.scope)
+    if scope != authorized.scope:
+        authorized = replace(authorized, scope=scope)
     return await issue(provider, client, authorized, audience)
 
 

@@ -155,6 +155,8 @@ def create(
     """
     if not _CLIENT_ID.fullmatch(client_id):
         raise CommandError("an identifier has letters, digits and . _ ~ -, and at most 100 of them")
+    if not channel:
+        raise typer.BadParameter("--channel must name one")
     settings = settings_of(config, directory)
     given = _given(
         metadata,

@@ -5,19 +5,14 @@ local consents = require('consents')
 local customers = require('customers')
 local grants = require('grants')
 local limits = require('limits')
+local memory = require('memory')
 local sessions = require('sessions')
 
 local M = {}
 
--- Memory that is kept for those who have signed in: this share of all of it, and not less than so many bytes.
-local RESERVED_SHARE = 0.2
-local RESERVED_BYTES = 32 * 1024 * 1024
-
 -- Anybody can ask for authorization, so this is refused before memory runs out. Returns nil where there is room.
 function M.room_for_more(args)
-    local memory = box.slab.info()
-    local reserved = math.max(RESERVED_SHARE * memory.quota_size, RESERVED_BYTES)
-    if memory.quota_size - memory.arena_used < reserved then
+    if memory.is_scarce() then
         return { type = 'limited', retry_after = 60 }
     end
     local wait = limits.take({ args.limit }, args.now)

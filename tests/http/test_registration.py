@@ -279,6 +279,28 @@ def test_what_goes_beyond_the_policy_is_refused(
     assert description.startswith(member)
 
 
+@pytest.mark.parametrize("uri", ["https://[", "https://a]/", "https://℀.example/"])
+@pytest.mark.parametrize("member", ["redirect_uris", "sector_identifier_uri"])
+def test_what_is_no_uri_is_refused(provider: Running, token: str, uri: str, member: str) -> None:
+    value: str | list[str] = [uri] if member == "redirect_uris" else uri
+
+    error, _ = refused(provider, token, **{member: value})
+
+    assert error in ("invalid_redirect_uri", "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    "name", ["\u3164", "\u2800 \u2800", "---", "a\u0334\u0335\u0336", "A\u115fB"]
+)
+def test_a_name_is_something_that_a_customer_can_read(
+    provider: Running, token: str, name: str
+) -> None:
+    error, description = refused(provider, token, client_name=name)
+
+    assert error == "invalid_client_metadata"
+    assert description.startswith("client_name: must")
+
+
 def test_scopes_that_are_not_named_are_those_of_the_policy(provider: Running, token: str) -> None:
     answer = Registration.made(provider, token).information
     assert answer["scope"] == " ".join(POLICY.scopes)

@@ -178,6 +178,19 @@ def test_a_client_stays_within_its_policy(
     assert done(client.read()) == told
 
 
+def test_an_update_stays_in_its_sector(provider: Running) -> None:
+    # Elsewhere it would be told what another partner calls the same customers.
+    anywhere = RegistrationPolicy(POLICY.scopes, POLICY.grant_types)
+    client = Registration.made(provider, initial_access_token(provider, anywhere))
+
+    for uris in (["https://bank.example/cb"], ["https://bank.example/cb", CALLBACK]):
+        error, description = refused(client.update(redirect_uris=uris))
+        assert error == "invalid_client_metadata"
+        assert "sector" in description
+    other = f"{CALLBACK}/2"
+    assert done(client.update(redirect_uris=[other]))["redirect_uris"] == [other]
+
+
 def test_a_policy_outlives_its_token(provider: Running) -> None:
     token = initial_access_token(provider, RegistrationPolicy(("openid",), POLICY.grant_types))
     client = Registration.made(provider, token)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from conf.channels_file import DEMO_CHANNELS
+from conf.settings import development
+from idp.commands.operating import with_store
 from storage.child import PrivateTarantool
 from tests.idp.conftest import Run
 from tests.storage.builders import Owner
@@ -339,7 +341,31 @@ def test_a_client_moves_between_channels_of_the_files(shop: Shop) -> None:
     code, out, _ = shop.run("plan", shop.file)
     assert code == 2
     assert "~ client shop-app of other\n    ~ channel: shop -> other" in out
-    assert "refused" not in out
+    # Another channel may allow it less, and gives it another name.
+    assert "! client shop-app: it belongs to the channel shop so far, and would to other" in out
+
+
+def test_a_channel_that_begins_to_name_its_scopes_takes_the_others_away(shop: Shop) -> None:
+    scopes = 'scopes = ["openid", "profile", "phone", "email"]\n'
+    shop.change(scopes, "")
+    shop.apply()
+    shop.change('locale = "en"\n', f'locale = "en"\n{scopes}')
+    objections = shop.plan()[1]["objections"]
+    assert any("no client of it may ask for the scope address" in it for it in objections)
+
+
+def test_a_removed_client_that_is_made_anew_has_nothing_of_before(shop: Shop) -> None:
+    settings = development(directory=shop.directory)
+    before = with_store(settings, lambda store: store.revocation_epoch())
+
+    shop.change(APP, "")
+    shop.apply("--force", "--reason", "it was compromised")
+    assert with_store(settings, lambda store: store.revocation_epoch()) == before + 1
+
+    shop.write(CHANNELS)
+    shop.apply()
+    # What a worker that had not heard of the removal gave meanwhile ends, too.
+    assert with_store(settings, lambda store: store.revocation_epoch()) == before + 2
 
 
 def test_a_channel_that_no_file_mentions_stays(shop: Shop) -> None:

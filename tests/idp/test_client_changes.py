@@ -15,6 +15,7 @@ from tests.http.assertions import REFRESH, claims, is_proven, mac, present
 from tests.http.provider import DEMO_CALLBACK, Browser, RelyingParty, Running, new_phone
 from tests.http.provider import provider as run_provider
 from tests.idp.conftest import Run
+from tests.process.processes import eventually
 
 OPTIONS = (
     *("--channel", "demo", "--redirect-uri", DEMO_CALLBACK),
@@ -124,7 +125,7 @@ def test_a_disabled_client_is_out_and_its_tokens_at_once(
     assert refused.json()["error"] in ("invalid_grant", "invalid_client")
     assert party.provider.userinfo(tokens["access_token"]).status_code == 401
     soon(party, party.secret, "invalid_client")
-    assert browser.authorize(party).status_code == 400
+    eventually(lambda: browser.authorize(party).status_code == 400, "every worker knows", 5)
 
     clients("enable", party.client_id)
     soon(party, party.secret, "invalid_grant")
@@ -132,6 +133,22 @@ def test_a_disabled_client_is_out_and_its_tokens_at_once(
     assert party.provider.userinfo(tokens["access_token"]).status_code == 401
     again = browser.tokens(party, new_phone(), prompt="login")
     assert party.provider.userinfo(again["access_token"]).status_code == 200
+
+
+def test_a_scope_that_was_taken_away_is_not_refreshed(
+    party: Party, browser: Browser, clients: Command
+) -> None:
+    tokens = browser.tokens(party, new_phone(), prompt="consent")
+    left = [it for it in tokens["scope"].split() if it != "phone"]
+    assert len(left) < len(tokens["scope"].split())
+
+    clients("update", party.client_id, "--scope", " ".join(left))
+
+    def refreshed() -> bool:
+        tokens.update(party.refresh(tokens["refresh_token"]).json())
+        return bool(tokens["scope"] == " ".join(left))
+
+    eventually(refreshed, "every worker knows", 5)
 
 
 def test_a_deleted_client_is_out(party: Party, clients: Command) -> None:

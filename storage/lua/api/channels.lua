@@ -5,6 +5,7 @@
 local digest = require('digest')
 local audit_trail = require('audit_trail')
 local clients = require('clients')
+local revocations = require('revocations')
 local rows = require('rows')
 
 local M = {}
@@ -95,12 +96,21 @@ function M.channels_read(args)
     return state(args)
 end
 
+-- What a client was given ends when it is removed, and does not come back when it is made anew.
+local function end_grants(client_id)
+    local revocation_id = ('channels:%d'):format(revocations.epoch() + 1)
+    revocations.add({ target = 'client', target_id = client_id, revocation_id = revocation_id, since = 0 })
+end
+
 -- Puts `change.row` in the place of the row that there is; without it removes that. Answers both as they are kept.
 local function write(change, now)
     local after = rows.plain(change.row)
     local space = change.kind == 'channel' and box.space.channel or box.space.client
     local known = space:get(change.id)
     local before = known ~= nil and (change.kind == 'channel' and describe(known) or clients.describe(known)) or nil
+    if change.kind == 'client' and ((known == nil) ~= (after == nil)) then
+        end_grants(change.id)
+    end
     if after == nil then
         space:delete(change.id)
     elseif change.kind == 'channel' then

@@ -2,6 +2,7 @@
 local audit_trail = require('audit_trail')
 local clients = require('clients')
 local limits = require('limits')
+local memory = require('memory')
 local rows = require('rows')
 
 local M = {}
@@ -79,6 +80,9 @@ end
 function M.client_register(args)
     if box.space.client:get(args.client_id) ~= nil then
         return { type = 'created' }
+    end
+    if memory.is_scarce() then
+        return { type = 'full' }
     end
     local detail = { open = true }
     if args.token_hash ~= nil then
