@@ -17,7 +17,8 @@ from keys.errors import NoEncryptionKey, UnusableKey
 
 _CUSTOMERS_GRANTS = frozenset({AUTHORIZATION_CODE, PHONE_OTP})
 _PAGES = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
-_FETCHED = ("jwks_uri", "sector_identifier_uri")
+FETCHED = ("jwks_uri", "sector_identifier_uri")
+"""What the server fetches, from wherever a client says."""
 
 Fault = tuple[str, str]
 """An error code of RFC 7591 3.2.2, and a description that begins with the member's name."""
@@ -142,7 +143,7 @@ def _uris(client: ClientMetadata, *, development: bool) -> Iterator[Fault]:
             fault = redirect_uri_fault(uri, client.application_type, development=development)
             if fault is not None:
                 yield code, f"{name}: {fault}: {uri}"
-    named = {name: getattr(client, name) for name in (*_PAGES, *_FETCHED, "initiate_login_uri")}
+    named = {name: getattr(client, name) for name in (*_PAGES, *FETCHED, "initiate_login_uri")}
     translated = {
         name: uri for name, uri in client.translations.items() if name.partition("#")[0] in _PAGES
     }
@@ -150,7 +151,7 @@ def _uris(client: ClientMetadata, *, development: bool) -> Iterator[Fault]:
         if uri is None:
             continue
         fault = web_uri_fault(uri, development=development)
-        if fault is None and name in _FETCHED and "#" in uri:
+        if fault is None and name in FETCHED and "#" in uri:
             fault = "must have no fragment"
         if fault is not None:
             yield "invalid_client_metadata", f"{name}: {fault}: {uri}"

@@ -21,6 +21,8 @@ from flows.uris import web_uri_fault
 from keys.encryption import CONTENT_ENCRYPTION
 
 _MOST_BYTES = 65_536
+# Of these there may be thousands in memory.
+_MOST_BYTES_OF_PARTNERS = 16_384
 _MOST_LEVELS = 16  # of nesting
 _TRANSLATED = ("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri")
 _MOST_TRANSLATIONS = 50
@@ -73,7 +75,7 @@ def validate(
     `ours` anyway. A member that is null counts as left out. Raises InvalidClientMetadata with
     every fault.
     """
-    _check_size(metadata)
+    _check_size(metadata, _MOST_BYTES if unknown == "refused" else _MOST_BYTES_OF_PARTNERS)
     given = {name: value for name, value in metadata.items() if value is not None}
     tagged = {name: given.pop(name) for name in list(given) if _untagged(name) in _TRANSLATED}
     given = {**ours, **given}
@@ -106,15 +108,15 @@ def _coded(descriptions: Iterable[str]) -> list[Fault]:
     return [("invalid_client_metadata", description) for description in descriptions]
 
 
-def _check_size(metadata: Mapping[str, Any]) -> None:
+def _check_size(metadata: Mapping[str, Any], most: int) -> None:
     if not _is_shallow(metadata, _MOST_LEVELS):
         raise _invalid(f"the metadata are nested deeper than {_MOST_LEVELS} levels")
     try:
         length = len(msgspec.json.encode(metadata))
     except (TypeError, ValueError, OverflowError):
         raise _invalid("the metadata are not JSON") from None
-    if length > _MOST_BYTES:
-        raise _invalid(f"the metadata are longer than {_MOST_BYTES} bytes")
+    if length > most:
+        raise _invalid(f"the metadata are longer than {most} bytes")
 
 
 def _is_shallow(value: object, levels: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flows import access_tokens, software_statements
 from flows.client_metadata import ClientMetadata, InvalidClientMetadata
+from flows.client_rules import FETCHED
 from flows.client_secrets import has_secret, new_secret
 from flows.client_validation import validate
 from flows.clients import ClientDocument, ClientSecret, Partner, RegistrationPolicy
@@ -49,6 +50,9 @@ async def register(
     `address` is the caller's. Raises InvalidToken, RegistrationError, SlowDown.
     """
     token_hash, policy = await _allowance(provider, authorization, address)
+    if token_hash is not None and any(members.get(name) for name in FETCHED):
+        # A failed registration costs a token nothing, and each has us wait for somebody's server.
+        await count_attempt(provider, address)
     accepted = await accept(provider, members, policy)
     client_id, token = random_id(), random_secret()
     secret: str | None = None

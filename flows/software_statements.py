@@ -75,4 +75,4 @@ def merged(members: Mapping[str, Any], signed: Mapping[str, Any]) -> dict[str, A
 
 def vouches(signed: Mapping[str, Any]) -> bool:
     """Whether the metadata that are signed make a client known to be whose it says."""
-    return signed.keys() >= _NEEDED_FOR_TRUST
+    return {name for name, value in signed.items() if value is not None} >= _NEEDED_FOR_TRUST
