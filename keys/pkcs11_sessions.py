@@ -21,6 +21,8 @@ from keys.errors import HsmError
 
 # A token that is away is asked again this often, in seconds; others are refused at once meanwhile.
 _PAUSE: Final = 1.0
+# SoftHSM does not see a token whose file another process writes at this moment, as each login does.
+_PAUSES_OF_SEARCH: Final = (0.0, 0.1, 0.2)
 
 # What a lost session, a restarted token or a lost connection to it looks like to its user.
 _LOSSES: Final = (
@@ -218,7 +220,7 @@ class Sessions:
         if time.monotonic() < self._refused_until:
             raise HsmError(self._refusal)
         try:
-            self._token = self._log_in(self._restart_library())
+            self._token = self._log_in(self._find_token())
         except HsmError as error:
             self._refusal = str(error)
             self._refused_until = max(self._refused_until, time.monotonic() + _PAUSE)
@@ -237,13 +239,24 @@ class Sessions:
             raise HsmError(f"the PKCS#11 library {path} cannot be used: {error}") from error
         return self._library
 
-    def _log_in(self, library: _Library) -> pkcs11.Token:
+    def _find_token(self) -> pkcs11.Token:
+        label = self._settings.token_label
+        for pause in _PAUSES_OF_SEARCH:
+            time.sleep(pause)
+            # The tokens are looked for anew only by a library that begins anew.
+            library = self._restart_library()
+            try:
+                return library.get_token(token_label=label)
+            except pkcs11.NoSuchToken:
+                continue
+            except PKCS11Error as error:
+                raise self._error(error, "find the token") from error
+        raise HsmError(f"{self._settings.module} knows no token {label!r}")
+
+    def _log_in(self, token: pkcs11.Token) -> pkcs11.Token:
         label = self._settings.token_label
         try:
-            token = library.get_token(token_label=label)
             self._login = token.open(user_pin=self._settings.pin)
-        except pkcs11.NoSuchToken as error:
-            raise HsmError(f"{self._settings.module} knows no token {label!r}") from error
         except _WRONG_PIN as error:
             self._refused_until = math.inf
             raise HsmError(
