@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from flows.provider import Provider
 
-_FOLLOW_SECONDS = 1.0
+_FOLLOW_SECONDS = 0.7  # with its chance and its work, every worker knows within a second
 _SWEEP_SECONDS = 5.0
 _SWEEP_ROWS = 200
 _BETWEEN_BATCHES = 0.05
