@@ -20,6 +20,10 @@ async def running(provider: Provider) -> AsyncIterator[None]:
     """Run the loops for as long as the context lasts."""
     tasks = [
         asyncio.create_task(_every(_FOLLOW_SECONDS, _follow(provider), provider)),
+        # Apart: it may wait for a hardware security module, and a revocation must not.
+        asyncio.create_task(
+            _every(_FOLLOW_SECONDS, lambda: provider.keys.tend(provider.clock()), provider)
+        ),
         asyncio.create_task(_every(_SWEEP_SECONDS, lambda: _sweep(provider), provider)),
         asyncio.create_task(_every(_PROOF_SECONDS, provider.keys.prove, provider)),
         asyncio.create_task(_every(_HEAD_SECONDS, lambda: _note_head(provider), provider)),
@@ -58,7 +62,6 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
             await provider.keys.reload(provider.clock())
             known["keys"] = current["keys"]
             complain()
-        await provider.keys.tend(provider.clock())
 
     def complain() -> None:
         for fault in provider.keys.faults:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import msgspec
@@ -36,6 +36,7 @@ class _Contents:
     secret_rows: Sequence[ServerSecretRow] = ()
     secrets: Opened = field(default_factory=lambda: Opened({}, None))
     faults: tuple[KeysError, ...] = ()
+    in_module: Sequence[SigningKeyRow] = ()  # keys to sign with that are not open yet
 
 
 class _Loaded:
@@ -74,10 +75,6 @@ class _Loaded:
             sealer = self._life_cycle.sealer
             self.signing[row.kid] = await asyncio.to_thread(sealed_keys.open_signing, row, sealer)
 
-    async def take_from_module(self, row: SigningKeyRow) -> None:
-        """Open a key of `in_module`, for which the module has a few seconds. Raises KeysError."""
-        self.signing[row.kid] = await self._life_cycle.open_in_module(row)
-
     def published(self, rows: Sequence[SigningKeyRow]) -> Iterator[VerificationKey | DecryptionKey]:
         """Those of `rows` that stand in the JWK Set."""
         for row in rows:
@@ -95,12 +92,13 @@ class KeyRing:
     a key-encryption key, so that who can write rows still cannot make a token that verifies.
     """
 
-    __slots__ = ("_contents", "_life_cycle", "_older", "_recent")
+    __slots__ = ("_contents", "_life_cycle", "_older", "_recent", "_reloading")
 
     def __init__(self, life_cycle: LifeCycle) -> None:
         """Make an empty ring; `open` is the way to a usable one."""
         self._life_cycle = life_cycle
         self._contents = _Contents()
+        self._reloading = asyncio.Lock()
         self._recent: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
         self._older: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
 
@@ -131,35 +129,59 @@ class KeyRing:
         """Take over what changed in the store since the last time, and create what is missing.
 
         What does not open is left out and told by `faults`, so that it cannot keep a revocation of
-        something else from counting. Raises `StoreError`: what was taken over by then counts.
+        something else from counting; keys in the hardware security module are left to `tend`.
+        Raises `StoreError`: what was taken over by then counts.
         """
         life_cycle = self._life_cycle
         store = life_cycle.store
-        rows, secret_rows = await store.signing_keys(), await store.server_secrets()
-        await self._take_over(rows, secret_rows, now)
-        complete = await life_cycle.complete(rows, now, plan=plan)
-        all_secrets = await server_secrets.complete(store, secret_rows, life_cycle.sealer, now)
-        if (complete, all_secrets) != (rows, secret_rows):
-            await self._take_over(complete, all_secrets, now)
+        # What was read first must not replace what was read later.
+        async with self._reloading:
+            rows, secret_rows = await store.signing_keys(), await store.server_secrets()
+            await self._take_over(rows, secret_rows, now)
+            complete = await life_cycle.complete(rows, now, plan=plan)
+            all_secrets = await server_secrets.complete(store, secret_rows, life_cycle.sealer, now)
+            if (complete, all_secrets) != (rows, secret_rows):
+                await self._take_over(complete, all_secrets, now)
 
     async def tend(self, now: int) -> None:
         """Do what is due in the life of the keys and secrets; costs nothing when nothing is.
 
-        Raises HsmError after all that needs no module.
+        Waits for a hardware security module, if need be for seconds, which `reload` does not.
+        Raises KeysError after all that needs no module.
         """
         contents = self._contents
         store = self._life_cycle.store
         settled_at = contents.secrets.settled_at
         changed = settled_at is not None and settled_at <= now
+        changed |= await server_secrets.tend(store, contents.secret_rows, now)
+        opened = [await self._open_in_module(row) for row in contents.in_module]
+        failures = [failure for failure in opened if failure is not None]
         try:
-            changed |= await server_secrets.tend(store, contents.secret_rows, now)
             changed |= await self._life_cycle.advance(contents.rows, now)
-        except HsmError:
+        except HsmError as error:
             changed = True
-            raise
-        finally:
-            if changed:
-                await self.reload(now)
+            failures.append(error)
+        if changed:
+            await self.reload(now)
+        if failures:
+            raise failures[0]
+
+    async def _open_in_module(self, row: SigningKeyRow) -> KeysError | None:
+        try:
+            key = await self._life_cycle.open_in_module(row)
+        except KeysError as error:
+            return error
+        # Others may have reloaded meanwhile, and the key may have been revoked.
+        contents = self._contents
+        if row in contents.in_module:
+            signing = {**contents.signing, row.kid: key}
+            self._contents = replace(
+                contents,
+                signing=signing,
+                active={**contents.active, **_active(contents.rows, signing)},
+                in_module=[it for it in contents.in_module if it != row],
+            )
+        return None
 
     async def prove(self) -> None:
         """Let every key that signs elsewhere sign something, to know whether it can."""
@@ -258,35 +280,14 @@ class KeyRing:
             )
         except SealError as error:
             faults.append(error)
-        self._replace(rows, secret_rows, loaded, secrets, faults)
-        # Last, and after the rest counts: a revocation does not wait for a module.
-        for row in loaded.in_module:
-            try:
-                await loaded.take_from_module(row)
-            except KeysError as error:
-                faults.append(error)
-            self._replace(rows, secret_rows, loaded, secrets, faults)
-
-    def _replace(
-        self,
-        rows: Sequence[SigningKeyRow],
-        secret_rows: Sequence[ServerSecretRow],
-        loaded: _Loaded,
-        secrets: Opened,
-        faults: Sequence[KeysError],
-    ) -> None:
         published = [row for row in rows if row.state in _PUBLISHED]
         published.sort(key=lambda row: (_PUBLISHED.index(row.state), row.alg, row.kid))
         self._contents = _Contents(
             rows=rows,
-            signing=dict(loaded.signing),
+            signing=loaded.signing,
             verification=loaded.verification,
             decryption=loaded.decryption,
-            active={
-                row.alg: loaded.signing[row.kid]
-                for row in rows
-                if row.state == "active" and row.kid in loaded.signing
-            },
+            active=self._still_signing(loaded) | _active(rows, loaded.signing),
             accepted={
                 row.kid: loaded.verification[row.kid]
                 for row in published
@@ -296,6 +297,26 @@ class KeyRing:
             secret_rows=secret_rows,
             secrets=secrets,
             faults=tuple(faults),
+            in_module=loaded.in_module,
         )
         # A key that counted a moment ago may have been revoked.
         self._recent, self._older = {}, {}
+
+    def _still_signing(self, loaded: _Loaded) -> dict[str, Signer]:
+        """Those that sign until their successor in the module is open: they verify for so long."""
+        active = self._contents.active
+        return {
+            row.alg: active[row.alg]
+            for row in loaded.in_module
+            if row.state == "active"
+            and row.alg in active
+            and active[row.alg].kid in loaded.verification
+        }
+
+
+def _active(rows: Sequence[SigningKeyRow], signing_keys: Mapping[str, Signer]) -> dict[str, Signer]:
+    return {
+        row.alg: signing_keys[row.kid]
+        for row in rows
+        if row.state == "active" and row.kid in signing_keys
+    }

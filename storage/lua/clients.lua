@@ -1,6 +1,7 @@
 -- Clients: documents that the protocol layer reads and writes, and a revision for whoever keeps copies of them.
 --
 -- `source` says who manages a client: `channels` (a channels file), `operator` (a command), `registration` (RFC 7591).
+local revocations = require('revocations')
 local rows = require('rows')
 
 local M = {}
@@ -25,6 +26,19 @@ end
 function M.set_document(client_id, document, now)
     box.space.client:update(client_id, { { '=', 'document', document }, { '=', 'updated_at', now } })
     M.bump()
+end
+
+-- What a client was given ends in one step; when it is enabled or made anew also what a worker that has not heard of it
+-- has given meanwhile.
+function M.end_grants(client_id, revocation_id)
+    revocations.add({ target = 'client', target_id = client_id, revocation_id = revocation_id, since = 0 })
+end
+
+-- A new client may have the name of an old one.
+function M.end_grants_of_before(client_id, revocation_id)
+    if revocations.any('client', client_id) then
+        M.end_grants(client_id, revocation_id)
+    end
 end
 
 function M.delete(client_id)

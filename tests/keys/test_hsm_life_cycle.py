@@ -1,13 +1,16 @@
 """Keys in a hardware security module live the same life: SoftHSM's, in a directory of its own."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keys.errors import HsmError, SealError
+from keys.errors import HsmError, InvalidToken, SealError, SigningUnavailable
+from keys.hashing import b64url_decode
 from keys.hsm import Hsm
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
@@ -25,6 +28,10 @@ def keys(fresh_store: Store, tokens: Path) -> Iterator[LifeCycle]:
     hsm = Hsm(HSM)
     yield LifeCycle(fresh_store, SEALER, SETTINGS, LIFETIME, hsm)
     hsm.close()
+
+
+def kid_of(token: str) -> str:
+    return str(json.loads(b64url_decode(token.split(".", maxsplit=1)[0]))["kid"])
 
 
 def held(keys: LifeCycle, row: SigningKeyRow) -> int:
@@ -53,14 +60,69 @@ async def test_a_key_moves_into_the_module_and_its_successors_stay_there(
     assert waiting.sealed_private is None
     await begin_to_sign(keys, waiting, NOW + 1)
     await ring.reload(NOW + 1)
+    await ring.tend(NOW + 1)
 
     token = await ring.sign({"n": 1}, alg="ES256", typ="at+jwt")
 
+    assert kid_of(token) == waiting.kid
     assert ring.verify(token, typ="at+jwt", algs=("ES256",)) == {"n": 1}
     assert waiting.kid in [key["kid"] for key in ring.jwks()["keys"]]
     successor = await row_of(fresh_store, "next")
     assert successor.hsm
     assert held(keys, successor) == held(keys, waiting) == 2  # its private and its public part
+
+
+async def test_the_key_before_it_signs_until_the_module_has_opened_the_next_one(
+    fresh_store: Store, keys: LifeCycle
+) -> None:
+    ring = await KeyRing.open(keys, NOW)
+    before = await row_of(fresh_store, "active")
+    waiting = await into_the_module(keys, fresh_store)
+    await begin_to_sign(keys, waiting, NOW + 1)
+
+    await ring.reload(NOW + 1)
+    assert kid_of(await ring.sign({}, alg="ES256", typ="at+jwt")) == before.kid
+    await ring.tend(NOW + 1)
+    assert kid_of(await ring.sign({}, alg="ES256", typ="at+jwt")) == waiting.kid
+
+
+async def test_a_revoked_key_does_not_sign_although_the_module_has_not_opened_the_next_one(
+    fresh_store: Store, keys: LifeCycle
+) -> None:
+    ring = await KeyRing.open(keys, NOW)
+    before = await row_of(fresh_store, "active")
+    await into_the_module(keys, fresh_store)
+
+    await keys.revoke(before, by=OPERATOR, now=NOW + 1)
+    await ring.reload(NOW + 1)
+
+    with pytest.raises(SigningUnavailable):
+        ring.must_sign("ES256")
+    await ring.tend(NOW + 1)
+    ring.must_sign("ES256")
+
+
+async def test_a_revocation_is_followed_while_the_module_does_not_answer(
+    fresh_store: Store, keys: LifeCycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = await KeyRing.open(keys, NOW)
+    token = await ring.sign({}, alg="EdDSA", typ="at+jwt")
+    await into_the_module(keys, fresh_store)
+    await ring.reload(NOW)
+    answering = threading.Event()
+    monkeypatch.setattr(Hsm, "key", lambda *_: answering.wait(30))
+    tending = asyncio.create_task(ring.tend(NOW))
+    await asyncio.sleep(0.05)
+
+    await keys.revoke(await row_of(fresh_store, "active", "EdDSA"), by=OPERATOR, now=NOW + 1)
+    await ring.reload(NOW + 1)
+
+    assert not tending.done()
+    with pytest.raises(InvalidToken, match="kid is unknown"):
+        ring.verify(token, typ="at+jwt", algs=("EdDSA",))
+    with pytest.raises(HsmError, match="has not answered for 5 seconds"):
+        await tending
+    answering.set()
 
 
 async def test_what_leaves_is_destroyed_in_the_module_and_still_verifies(
@@ -70,6 +132,7 @@ async def test_what_leaves_is_destroyed_in_the_module_and_still_verifies(
     waiting = await into_the_module(keys, fresh_store)
     await begin_to_sign(keys, waiting, NOW + 1)
     await ring.reload(NOW + 1)
+    await ring.tend(NOW + 1)
     token = await ring.sign({"n": 1}, alg="ES256", typ="at+jwt")
     await begin_to_sign(keys, await row_of(fresh_store, "next"), NOW + 2)
     await ring.reload(NOW + 2)

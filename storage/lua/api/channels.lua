@@ -5,7 +5,6 @@
 local digest = require('digest')
 local audit_trail = require('audit_trail')
 local clients = require('clients')
-local revocations = require('revocations')
 local rows = require('rows')
 
 local M = {}
@@ -96,20 +95,16 @@ function M.channels_read(args)
     return state(args)
 end
 
--- What a client was given ends when it is removed, and does not come back when it is made anew.
-local function end_grants(client_id)
-    local revocation_id = ('channels:%d'):format(revocations.epoch() + 1)
-    revocations.add({ target = 'client', target_id = client_id, revocation_id = revocation_id, since = 0 })
-end
-
 -- Puts `change.row` in the place of the row that there is; without it removes that. Answers both as they are kept.
-local function write(change, now)
+local function write(change, attempt, now)
     local after = rows.plain(change.row)
     local space = change.kind == 'channel' and box.space.channel or box.space.client
     local known = space:get(change.id)
     local before = known ~= nil and (change.kind == 'channel' and describe(known) or clients.describe(known)) or nil
-    if change.kind == 'client' and ((known == nil) ~= (after == nil)) then
-        end_grants(change.id)
+    if change.kind == 'client' and known == nil then
+        clients.end_grants_of_before(change.id, attempt)
+    elseif change.kind == 'client' and after == nil then
+        clients.end_grants(change.id, attempt)
     end
     if after == nil then
         space:delete(change.id)
@@ -178,7 +173,7 @@ function M.channels_apply(args)
     local revision = (last ~= nil and last.revision or 0) + 1
     local detail = { revision = revision, undoes = args.undoes, added = {}, changed = {}, removed = {} }
     for position, change in ipairs(args.changes) do
-        local before, after = write(change, args.now)
+        local before, after = write(change, args.attempt, args.now)
         rows.insert(box.space.channel_change, {
             revision = revision, position = position, kind = change.kind, id = change.id,
             before = before, after = after,

@@ -22,14 +22,6 @@ local function record(event, args)
     })
 end
 
--- What a client was given ends in one step, and what a worker that has not heard of it gives meanwhile, when it is
--- enabled or made anew.
-local function end_grants(args)
-    return revocations.add({
-        target = 'client', target_id = args.client_id, revocation_id = args.revocation_id, since = 0,
-    })
-end
-
 function M.client_create(args)
     local known = box.space.client:get(args.client_id)
     if known ~= nil then
@@ -38,9 +30,7 @@ function M.client_create(args)
     if args.channel_id ~= '' and box.space.channel:get(args.channel_id) == nil then
         return { type = 'unknown' }
     end
-    if revocations.any('client', args.client_id) then
-        end_grants(args)
-    end
+    clients.end_grants_of_before(args.client_id, args.revocation_id)
     clients.insert(args, args.now)
     record('client_created', args)
     return { type = 'created' }
@@ -60,7 +50,7 @@ function M.client_update(args)
         return { type = 'stale' }
     end
     if args.revocation_id ~= nil then
-        end_grants(args)
+        clients.end_grants(args.client_id, args.revocation_id)
     end
     clients.set_document(args.client_id, args.document, args.now)
     record('client_' .. args.change, args)
@@ -72,7 +62,7 @@ function M.client_delete(args)
         local repeated = revocations.any('client', args.client_id, args.revocation_id)
         return { type = repeated and 'deleted' or 'unknown' }
     end
-    end_grants(args)
+    clients.end_grants(args.client_id, args.revocation_id)
     clients.delete(args.client_id)
     record('client_deleted', args)
     return { type = 'deleted' }
