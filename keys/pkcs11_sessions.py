@@ -21,8 +21,16 @@ from keys.errors import HsmError
 
 # A token that is away is asked again this often, in seconds; others are refused at once meanwhile.
 _PAUSE: Final = 1.0
+# SoftHSM never again sees the keys of a token that was away for a moment: what is not found is
+# looked for by a library that begins anew, unless that has just begun, so many seconds ago.
+_FRESH: Final = 5.0
 # SoftHSM does not see a token whose file another process writes at this moment, as each login does.
 _PAUSES_OF_SEARCH: Final = (0.0, 0.1, 0.2)
+
+
+class _StaleView(pkcs11.NoSuchKey):
+    """Something is not there, in the eyes of a library that began a while ago."""
+
 
 # What a lost session, a restarted token or a lost connection to it looks like to its user.
 _LOSSES: Final = (
@@ -38,6 +46,7 @@ _LOSSES: Final = (
     pkcs11.TokenNotPresent,
     pkcs11.TokenNotRecognised,
     pkcs11.UserNotLoggedIn,
+    _StaleView,
 )
 # More tries would lock the token for everybody.
 _WRONG_PIN: Final = (
@@ -98,10 +107,11 @@ class _Library(lib):
 class Session:
     """One session, for one thread at a time, and the private keys that were found in it."""
 
-    __slots__ = ("_keys", "objects", "token")
+    __slots__ = ("_began", "_keys", "objects", "token")
 
-    def __init__(self, token: pkcs11.Token) -> None:
+    def __init__(self, token: pkcs11.Token, began: float) -> None:
         self.token = token
+        self._began = began  # when the library did
         self.objects = token.open(rw=True)
         self._keys: dict[str, pkcs11.SignMixin] = {}  # a handle is good in the session it is from
 
@@ -110,7 +120,11 @@ class Session:
         key = self._keys.get(kid)
         if key is None:
             _prove_alive(self.objects)
-            found = self.objects.get_key(object_class=ObjectClass.PRIVATE_KEY, id=kid.encode())
+            try:
+                found = self.objects.get_key(object_class=ObjectClass.PRIVATE_KEY, id=kid.encode())
+            except pkcs11.NoSuchKey:
+                self._must_be_fresh()
+                raise
             if not isinstance(found, pkcs11.SignMixin):
                 raise pkcs11.NoSuchKey
             key = self._keys[kid] = found
@@ -119,13 +133,18 @@ class Session:
     def key_objects(self, kid: str) -> list[pkcs11.Object]:
         """Return the private and the public key whose CKA_ID is `kid`, as far as they are there."""
         _prove_alive(self.objects)
-        return [
-            found
+        found = [
+            key
             for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
-            for found in self.objects.get_objects(
-                {Attribute.CLASS: kind, Attribute.ID: kid.encode()}
-            )
+            for key in self.objects.get_objects({Attribute.CLASS: kind, Attribute.ID: kid.encode()})
         ]
+        if not found:
+            self._must_be_fresh()
+        return found
+
+    def _must_be_fresh(self) -> None:
+        if time.monotonic() > self._began + _FRESH:
+            raise _StaleView
 
     def close(self) -> None:
         """Close it, whatever state it is in."""
@@ -145,6 +164,7 @@ class Sessions:
         self._library: _Library | None = None
         self._token: pkcs11.Token | None = None  # None: to be opened by whoever comes next
         self._login: pkcs11.Session | None = None  # the login lasts as long as this one is open
+        self._began = -math.inf
         self._idle: list[Session] = []
         self._in_use = 0
         self._refusal = ""
@@ -213,7 +233,7 @@ class Sessions:
         # In a session without a login the private keys would merely seem not to exist.
         if self._login is not None:
             _prove_alive(self._login)
-        return Session(token)
+        return Session(token, self._began)
 
     def _open_token(self) -> pkcs11.Token:
         """Find the token and log in, from the very beginning: some libraries recover only so."""
@@ -225,6 +245,7 @@ class Sessions:
             self._refusal = str(error)
             self._refused_until = max(self._refused_until, time.monotonic() + _PAUSE)
             raise
+        self._began = time.monotonic()
         return self._token
 
     def _restart_library(self) -> _Library:

@@ -184,11 +184,19 @@ class KeyRing:
         return None
 
     async def prove(self) -> None:
-        """Let every key that signs elsewhere sign something, to know whether it can."""
+        """Let every key that signs elsewhere sign something, to know whether it can.
+
+        Raises `SigningUnavailable` after all have been tried.
+        """
+        failure = None
         for key in self._contents.active.values():
             if not isinstance(key, SigningKey):
-                with contextlib.suppress(SigningUnavailable):
+                try:
                     await key.signature(b"proof")
+                except SigningUnavailable as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
     def must_sign(self, *algs: str) -> None:
         """Raise `SigningUnavailable` unless `sign` can be expected to work with each of `algs`."""
