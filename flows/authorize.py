@@ -320,7 +320,6 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
     parameters, client = draft.parameters, draft.client
     mode = parameters.get("response_mode")
     offline = OFFLINE_ACCESS in draft.scopes
-    by_policy = client.metadata.refresh_token_policy == "always"
     state = None if "state" in parameters.repeated else parameters.get("state")
     return AuthorizationRequest(
         client_id=client.client_id,
@@ -328,7 +327,7 @@ def _request(draft: _Draft, redirect_uri: str) -> AuthorizationRequest:
         response_mode=_known_mode(mode),
         scope=" ".join(draft.scopes),
         offline=offline,
-        refresh=client.allows_grant(REFRESH_TOKEN) and (offline or by_policy),
+        refresh=client.gets_refresh_token(offline=offline),
         locale=draft.locale,
         state=state,
         nonce=parameters.get("nonce"),

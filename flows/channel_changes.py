@@ -1,7 +1,7 @@
 """How channels and clients differ from what they were, member by member, and what that breaks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -37,7 +37,7 @@ class Difference:
     channel_id: str
     what: Literal["added", "changed", "removed"]
     members: tuple[Member, ...] = ()
-    breaks: str | None = field(default=None)  # of the whole
+    breaks: str | None = None  # of the whole
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -130,11 +130,9 @@ def _compared(
         if old == new:
             continue
         breaks = _rule(name, rules)
-        if name == "claims" and rules is _CHANNEL:
+        if name in _ALL and rules is _CHANNEL:
             # Where nothing is said all are meant: to begin to say so can take something away.
-            old, new = (it or [claim.name for claim in CLAIMS] for it in (old, new))
-        if name == "scopes" and rules is _CHANNEL:
-            old, new = (it or list(SCOPES) for it in (old, new))
+            old, new = (_ALL[name] if it is None else it for it in (old, new))
         if not isinstance(old or new, list):
             yield Member(name, old, new, breaks(old, new))
             continue
@@ -221,6 +219,7 @@ _CLIENT: Mapping[str, Breaks] = {
     "resources": _gone("it gets no tokens for {} any more"),
     "service_scope": _gone("its requests in its own name for the scope {} are refused"),
 }
+_ALL = {"claims": [claim.name for claim in CLAIMS], "scopes": list(SCOPES)}
 _CHANNEL: Mapping[str, Breaks] = {
     "scopes": _gone("no client of it may ask for the scope {} any more"),
     "claims": _gone("no client of it learns {} any more"),

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from flows.client_metadata import ClientMetadata
-from flows.client_secrets import carried_over, has_secret, live, new_secret
-from flows.clients import ClientDocument, ClientSecret
+from flows.client_secrets import carried_over, live, new_secret
+from flows.clients import ClientDocument
 from keys.client_secrets import ClientSecretSealer
 from keys.hashing import random_id
 from storage import outcomes as o
@@ -59,7 +59,7 @@ class ClientRegistry:
         sealer: ClientSecretSealer,
     ) -> tuple[o.ClientCreate, str | None]:
         """Make a client of a channel, and its secret if it needs one."""
-        secret, secrets = _new_secret(sealer, client_id, metadata)
+        secret, secrets = new_secret(sealer, client_id, metadata)
         created = await self._store.client_create(
             ClientRow(
                 client_id, channel_id, ClientDocument(metadata, secrets).as_json(), "operator"
@@ -81,7 +81,7 @@ class ClientRegistry:
         secret = None
         secrets = carried_over(sealer, client_id, metadata, before.secrets)
         if not secrets:
-            secret, secrets = _new_secret(sealer, client_id, metadata)
+            secret, secrets = new_secret(sealer, client_id, metadata)
         document = msgspec.structs.replace(before, metadata=metadata, secrets=secrets)
         detail = {"changed": known.changed_by(metadata)}
         return await self._put(known, document, "updated", detail=detail), secret
@@ -91,7 +91,7 @@ class ClientRegistry:
     ) -> tuple[o.ClientUpdate, str | None]:
         """Give a client a new secret; the newest old one is good for `keep_old` seconds more."""
         metadata = known.document.metadata
-        secret, secrets = _new_secret(sealer, known.row.client_id, metadata)
+        secret, secrets = new_secret(sealer, known.row.client_id, metadata)
         until = self._now + keep_old
         kept = [
             msgspec.structs.replace(old, expires_at=min(until, old.expires_at or until))
@@ -138,12 +138,3 @@ class ClientRegistry:
             by=self._by,
             now=self._now,
         )
-
-
-def _new_secret(
-    sealer: ClientSecretSealer, client_id: str, metadata: ClientMetadata
-) -> tuple[str | None, tuple[ClientSecret, ...]]:
-    if not has_secret(metadata):
-        return None, ()
-    secret, kept = new_secret(sealer, client_id, metadata)
-    return secret, (kept,)

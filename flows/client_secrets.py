@@ -23,13 +23,15 @@ def has_secret(metadata: ClientMetadata) -> bool:
 
 def new_secret(
     sealer: ClientSecretSealer, client_id: str, metadata: ClientMetadata
-) -> tuple[str, ClientSecret]:
-    """A secret of 256 random bits, and the form in which it is kept.
+) -> tuple[str | None, tuple[ClientSecret, ...]]:
+    """A secret of 256 random bits and the form in which it is kept; neither where it needs none.
 
     The former is to be handed out once the store has the latter.
     """
+    if not has_secret(metadata):
+        return None, ()
     secret = random_secret()
-    return secret, kept_form(sealer, client_id, metadata, secret)
+    return secret, (kept_form(sealer, client_id, metadata, secret),)
 
 
 def kept_form(

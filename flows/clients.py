@@ -10,7 +10,7 @@ from conf.settings import Lifetimes
 from flows.channel import Channel
 from flows.claims import CLAIMS
 from flows.client_metadata import ClientMetadata
-from flows.grants.names import PHONE_OTP
+from flows.grants.names import PHONE_OTP, REFRESH_TOKEN
 from flows.uris import is_loopback_literal
 from keys.encryption import RecipientKeys
 from storage.outcomes import Unknown
@@ -114,6 +114,18 @@ class Client(msgspec.Struct, frozen=True, dict=True):
             for claim in CLAIMS
             if claim.scope in self.scopes and (allowed is None or claim.name in allowed)
         )
+
+    @cached_property
+    def sector(self) -> tuple[str, ...]:
+        """Within which its customers have one name (OpenID Connect Core 8.1)."""
+        sector = self.metadata.sector
+        # A service that redirects nobody has nothing to prove a sector by: it is one of its own.
+        return (sector,) if sector is not None else ("client_id", self.client_id)
+
+    def gets_refresh_token(self, *, offline: bool) -> bool:
+        """Whether a grant of it has a refresh token: by `offline_access`, or by its policy."""
+        wanted = offline or self.metadata.refresh_token_policy == "always"
+        return wanted and self.allows_grant(REFRESH_TOKEN)
 
     def narrowed(self, scope: str) -> str:
         """What is left of a scope that was granted before."""

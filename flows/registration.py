@@ -7,9 +7,9 @@ from typing import Any
 from flows import access_tokens, software_statements
 from flows.client_metadata import ClientMetadata, InvalidClientMetadata
 from flows.client_rules import FETCHED
-from flows.client_secrets import has_secret, new_secret
+from flows.client_secrets import new_secret
 from flows.client_validation import validate
-from flows.clients import ClientDocument, ClientSecret, Partner, RegistrationPolicy
+from flows.clients import ClientDocument, Partner, RegistrationPolicy
 from flows.errors import (
     InvalidRedirectUri,
     InvalidToken,
@@ -50,16 +50,13 @@ async def register(
     `address` is the caller's. Raises InvalidToken, RegistrationError, SlowDown.
     """
     token_hash, policy = await _allowance(provider, authorization, address)
-    if token_hash is not None and any(members.get(name) for name in FETCHED):
+    fetches = (*FETCHED, "software_statement")  # which may name them too
+    if token_hash is not None and any(members.get(name) for name in fetches):
         # A failed registration costs a token nothing, and each has us wait for somebody's server.
         await count_attempt(provider, address)
     accepted = await accept(provider, members, policy)
     client_id, token = random_id(), random_secret()
-    secret: str | None = None
-    secrets: tuple[ClientSecret, ...] = ()
-    if has_secret(accepted.metadata):
-        secret, kept = new_secret(provider.keys.client_secrets, client_id, accepted.metadata)
-        secrets = (kept,)
+    secret, secrets = new_secret(provider.keys.client_secrets, client_id, accepted.metadata)
     document = ClientDocument(
         metadata=accepted.metadata,
         secrets=secrets,

@@ -25,7 +25,7 @@ def to_client(provider: Provider, client: Client, kind: Identifier, identifier: 
     """
     if client.metadata.subject_type == "public":
         return identifier
-    return disguised(provider.keys.secret(_SECRET), identifier, kind, *_sector(client))
+    return disguised(provider.keys.secret(_SECRET), identifier, kind, *client.sector)
 
 
 def from_client(provider: Provider, client: Client, kind: Identifier, known_as: str) -> str | None:
@@ -35,13 +35,7 @@ def from_client(provider: Provider, client: Client, kind: Identifier, known_as: 
     """
     if client.metadata.subject_type == "public":
         return known_as
-    return undisguised(provider.keys.secret(_SECRET), known_as, kind, *_sector(client))
-
-
-def _sector(client: Client) -> tuple[str, ...]:
-    sector = client.metadata.sector
-    # A service that redirects nobody has nothing to prove a sector by: it is one of its own.
-    return (sector,) if sector is not None else ("client_id", client.client_id)
+    return undisguised(provider.keys.secret(_SECRET), known_as, kind, *client.sector)
 
 
 async def check_sector(fetcher: Fetcher, metadata: ClientMetadata) -> None:

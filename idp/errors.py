@@ -121,7 +121,9 @@ def _page(
 async def http_exception(request: Request, error: Exception) -> Response:
     """Answer what no endpoint could: an unknown path, or a method that it does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette calls this for nothing else
-    style: Style = request.app.state.styles.get(request.url.path, "page")
+    path = request.url.path
+    found = (style for pattern, style in request.app.state.styles if pattern.match(path))
+    style: Style = next(found, "page")
     key = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     note(request, error=key)
     if style == "page":

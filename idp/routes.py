@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.staticfiles import StaticFiles
 
 from flows.client_assertions import TOKEN_PATH
@@ -111,9 +111,9 @@ def metadata(endpoints: Sequence[Endpoint]) -> dict[str, str]:
     return {row.metadata: row.path for row in endpoints if row.metadata is not None}
 
 
-def styles(endpoints: Sequence[Endpoint]) -> dict[str, Style]:
+def styles(endpoints: Sequence[Endpoint]) -> list[tuple[re.Pattern[str], Style]]:
     """How each path answers an error."""
-    return {row.path: row.errors for row in endpoints}
+    return [(compile_path(row.path)[0], row.errors) for row in endpoints]
 
 
 def _methods(rows: Sequence[Endpoint]) -> list[str]:

@@ -97,7 +97,6 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
     grant_id = random_id()
     refresh_token = refresh_tokens.derived(provider.keys.secret("refresh"), grant_id, otp_session)
     offline = OFFLINE_ACCESS in scope.split()
-    by_policy = client.metadata.refresh_token_policy == "always"
     redeemed = await provider.store.otp_redeem(
         otp_session,
         client_id=client.client_id,
@@ -107,7 +106,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
             client_id=client.client_id,
             scope=scope,
             offline=offline,
-            refresh=client.allows_grant(REFRESH_TOKEN) and (offline or by_policy),
+            refresh=client.gets_refresh_token(offline=offline),
         ),
         refresh_hash=sha256(refresh_token),
         attempt=random_id(),

@@ -12,7 +12,7 @@ import typer
 
 from conf.settings import Settings
 from idp.commands import audit_lines
-from idp.commands.operating import actor, now, settings_of, with_store
+from idp.commands.operating import by, now, settings_of, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,
@@ -29,7 +29,7 @@ from storage.audit_chain import ChainError
 from storage.audit_file import ArchiveError, ArchiveFile, Progress, verify_files
 from storage.audit_trail import Archived, Wanted
 from storage.errors import Unavailable, Uncertain
-from storage.records import AuditEvent, AuditPosition, By
+from storage.records import AuditEvent, AuditPosition
 from storage.store import Store
 
 _POLL_SECONDS = 1.0
@@ -212,7 +212,7 @@ def archive(
     async def move(store: Store) -> Archived:
         with ArchiveFile(path) as file:
             return await audit_trail.archive(
-                store, file, before=limit, by=By(actor(), reason), now=at, progress=_reporter()
+                store, file, before=limit, by=by(reason), now=at, progress=_reporter()
             )
 
     try:

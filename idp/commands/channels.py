@@ -11,7 +11,7 @@ from conf.settings import Settings
 from flows.channel_plan import Overtaken, Refused, revised
 from idp import channels
 from idp.commands import channel_reports as reports
-from idp.commands.operating import actor, settings_of, with_store
+from idp.commands.operating import by, settings_of, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,
@@ -23,7 +23,7 @@ from idp.commands.terminal import (
     show,
 )
 from storage.outcomes import FoundRevision
-from storage.records import By, ChannelsState
+from storage.records import ChannelsState
 from storage.store import Store
 
 app = group(
@@ -196,10 +196,10 @@ def _carry_out(
 ) -> None:
     if force and not reason.strip():
         raise typer.BadParameter("--force needs --reason")
-    by = By(actor(), reason.strip() or None)
     try:
         done, revision = with_store(
-            settings, lambda store: channels.carry_out(store, settings, make, force=force, by=by)
+            settings,
+            lambda store: channels.carry_out(store, settings, make, force=force, by=by(reason)),
         )
     except Refused as refused:
         for objection in refused.objections:

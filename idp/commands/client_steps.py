@@ -7,7 +7,7 @@ import typer
 from flows.client_registry import ClientRegistry, Registered
 from flows.client_secrets import has_secret
 from idp.commands.client_reports import MANAGERS, hand_out
-from idp.commands.operating import actor, now, settings_of, with_sealer, with_store
+from idp.commands.operating import by, now, settings_of, with_sealer, with_store
 from idp.commands.terminal import (
     TAKES_ID,
     CommandError,
@@ -25,7 +25,6 @@ from idp.commands.times import duration_of
 from keys.client_secrets import ClientSecretSealer
 from keys.sealing import Sealer
 from storage import outcomes as o
-from storage.records import By
 from storage.store import Store
 
 app = typer.Typer()
@@ -173,7 +172,7 @@ async def managed_here(store: Store, client_id: str) -> Registered:
 
 def registry(store: Store, reason: str) -> ClientRegistry:
     """What changes clients in the name of whoever runs this command."""
-    return ClientRegistry(store, by=By(actor(), reason or None), now=now())
+    return ClientRegistry(store, by=by(reason), now=now())
 
 
 def must_be_changed(

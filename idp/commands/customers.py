@@ -7,7 +7,7 @@ import typer
 
 from flows.phones import mask
 from idp.commands.accounts import account_by_name, live_sessions
-from idp.commands.operating import actor, now, settings_of, with_store
+from idp.commands.operating import by, now, settings_of, with_store
 from idp.commands.terminal import (
     TAKES_ID,
     Config,
@@ -21,7 +21,7 @@ from idp.commands.terminal import (
 )
 from keys.hashing import random_id
 from storage import outcomes as o
-from storage.records import Block, By, LiveSession, Selection
+from storage.records import Block, LiveSession, Selection
 from storage.store import Store
 
 app = group(
@@ -84,9 +84,8 @@ def block(
 
     async def work(store: Store) -> tuple[o.Account, o.CustomerBlock]:
         account = await account_by_name(store, name)
-        by = By(actor(), reason)
         return account, await store.customer_block(
-            account.sub, revocation_id=random_id(), by=by, now=now()
+            account.sub, revocation_id=random_id(), by=by(reason), now=now()
         )
 
     account, outcome = with_store(settings_of(config, directory), work)
@@ -117,7 +116,7 @@ def unblock(
 
     async def work(store: Store) -> tuple[o.Account, o.CustomerUnblock]:
         account = await account_by_name(store, name)
-        return account, await store.customer_unblock(account.sub, by=By(actor(), reason), now=now())
+        return account, await store.customer_unblock(account.sub, by=by(reason), now=now())
 
     account, outcome = with_store(settings_of(config, directory), work)
     changed = isinstance(outcome, o.Unblocked)

@@ -11,9 +11,10 @@ import typer
 from conf.model import ENCRYPTION_ALGORITHMS
 from conf.settings import Settings
 from idp.commands import key_reports
-from idp.commands.key_steps import ANY_KID, must_be_in_use, put_next, row_of
+from idp.commands.key_steps import must_be_in_use, put_next, row_of
 from idp.commands.operating import now, settings_of, with_keys
 from idp.commands.terminal import (
+    TAKES_ID,
     CommandError,
     Config,
     Directory,
@@ -69,7 +70,7 @@ def import_key(
 
 
 @app.command(
-    context_settings=ANY_KID,
+    context_settings=TAKES_ID,
     epilog=examples(
         "idp keys export --public --config production.toml > jwks.json",
         "idp keys export KID --public --pem --config production.toml",

@@ -9,8 +9,7 @@ import typer
 
 from flows.client_registry import Registered
 from idp.commands.key_reports import sealed_with
-from idp.commands.key_steps import by
-from idp.commands.operating import now, settings_of, with_keys, with_sealer
+from idp.commands.operating import by, now, settings_of, with_keys, with_sealer
 from idp.commands.terminal import (
     CommandError,
     Config,

@@ -1,27 +1,19 @@
 """What the commands about keys have in common."""
 
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import typer
 
 from conf.model import ENCRYPTION_ALGORITHMS
 from conf.settings import Settings
 from idp.commands.key_reports import NONE_YET
-from idp.commands.operating import actor, now, with_store
+from idp.commands.operating import by, now, with_store
 from idp.commands.terminal import CommandError, moment, span
 from keys.life_cycle import LifeCycle, policy_of
 from storage import outcomes as o
 from storage.key_store import KeyStore
-from storage.records import By, SigningKeyRow
+from storage.records import SigningKeyRow
 from storage.store import Store
-
-ANY_KID: Final = {"ignore_unknown_options": True}
-"""For commands that take a key's id, which may begin with a hyphen and is no option then."""
-
-
-def by(reason: str) -> By:
-    """Who runs this command, and why."""
-    return By(actor(), reason or None)
 
 
 def in_use(settings: Settings) -> tuple[str, ...]:

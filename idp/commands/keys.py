@@ -7,8 +7,6 @@ import typer
 from conf.settings import Settings
 from idp.commands import key_material, key_reports, key_sealing
 from idp.commands.key_steps import (
-    ANY_KID,
-    by,
     in_use,
     must_be_in_use,
     put_next,
@@ -17,8 +15,9 @@ from idp.commands.key_steps import (
     row_of,
     warn_of_young_key,
 )
-from idp.commands.operating import now, settings_of, with_keys, with_store
+from idp.commands.operating import by, now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
+    TAKES_ID,
     CommandError,
     Config,
     Directory,
@@ -71,7 +70,7 @@ def list_keys(*, config: Config = None, directory: Directory = None, as_json: Js
 
 
 @app.command(
-    "show", context_settings=ANY_KID, epilog=examples("idp keys show KID --config production.toml")
+    "show", context_settings=TAKES_ID, epilog=examples("idp keys show KID --config production.toml")
 )
 def show_key(
     kid: Kid, *, config: Config = None, directory: Directory = None, as_json: Json = False
@@ -149,7 +148,7 @@ def rotate(
 
 
 @app.command(
-    context_settings=ANY_KID,
+    context_settings=TAKES_ID,
     epilog=examples(
         "idp keys activate KID --config production.toml",
         "idp keys activate KID --at 2027-01-01T03:00:00Z --config production.toml",
@@ -181,7 +180,7 @@ def activate(
 
 
 @app.command(
-    context_settings=ANY_KID,
+    context_settings=TAKES_ID,
     epilog=examples(
         "idp keys retire KID --config production.toml",
         'idp keys retire KID --force --reason "no token of it is left" --config production.toml',
@@ -215,7 +214,7 @@ def retire(
 
 
 @app.command(
-    context_settings=ANY_KID,
+    context_settings=TAKES_ID,
     epilog=examples(
         'idp keys revoke KID --reason "found in a log" --config production.toml',
         'idp keys revoke KID --reason "found in a log" --yes --json --config production.toml',

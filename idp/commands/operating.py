@@ -19,6 +19,7 @@ from keys import sealed_keys
 from keys.life_cycle import LifeCycle
 from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
+from storage.records import By
 from storage.store import Store
 
 T = TypeVar("T")
@@ -117,3 +118,8 @@ def actor() -> str:
     except KeyError:  # a container may run under a number that has no name
         user = str(uid)
     return f"{user}@{socket.gethostname()}"
+
+
+def by(reason: str) -> By:
+    """Who runs this command, and why."""
+    return By(actor(), reason.strip() or None)

@@ -13,7 +13,7 @@ from flows.grants.names import AUTHORIZATION_CODE, CLIENT_CREDENTIALS
 from flows.initial_access_tokens import policy_of
 from flows.registration_policy import PARTNERS_GRANT_TYPES
 from flows.uris import resource_fault
-from idp.commands.operating import actor, now, settings_of, with_store
+from idp.commands.operating import by, now, settings_of, with_store
 from idp.commands.terminal import (
     TAKES_ID,
     CommandError,
@@ -30,7 +30,7 @@ from idp.commands.terminal import (
 )
 from idp.commands.times import duration_of
 from storage import outcomes as o
-from storage.records import By, InitialAccessToken
+from storage.records import InitialAccessToken
 from storage.store import Store
 
 _CREATE: Final = (
@@ -120,7 +120,7 @@ def create(
             policy,
             most_clients=clients,
             expires_at=at + seconds,
-            by=By(actor(), reason or None),
+            by=by(reason),
             now=at,
         )
 
@@ -238,7 +238,7 @@ def revoke(
     """
 
     async def work(store: Store) -> o.InitialAccessTokenRevoke:
-        return await store.initial_access_token_revoke(token_id, by=By(actor(), reason), now=now())
+        return await store.initial_access_token_revoke(token_id, by=by(reason), now=now())
 
     if isinstance(with_store(settings_of(config, directory), work), o.Unknown):
         raise CommandError(f"there is no token {token_id}: see `idp registration tokens list`")

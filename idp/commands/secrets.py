@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from idp.commands.key_steps import by
-from idp.commands.operating import now, settings_of, with_keys, with_store
+from idp.commands.operating import by, now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,

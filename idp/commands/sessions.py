@@ -7,7 +7,7 @@ import typer
 
 from flows.phones import mask
 from idp.commands.accounts import account_by_phone, account_by_sub, live_sessions
-from idp.commands.operating import actor, now, settings_of, with_store
+from idp.commands.operating import by, now, settings_of, with_store
 from idp.commands.terminal import (
     CommandError,
     Config,
@@ -25,7 +25,7 @@ from idp.commands.terminal import (
 from idp.commands.times import TIME, time_of
 from keys.hashing import random_id
 from storage import outcomes as o
-from storage.records import By, LiveSession, Place, Selection
+from storage.records import LiveSession, Place, Selection
 from storage.store import Store
 
 app = group(
@@ -153,7 +153,7 @@ def revoke(
             revocation_id=random_id(),
             since=begin,
             before=end,
-            by=By(actor(), reason),
+            by=by(reason),
             now=now(),
         )
 

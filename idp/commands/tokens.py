@@ -8,7 +8,7 @@ import typer
 from conf.settings import Settings
 from flows import refresh_tokens
 from flows.issue import ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP
-from idp.commands.operating import actor, now, settings_of, with_keys, with_store
+from idp.commands.operating import by, now, settings_of, with_keys, with_store
 from idp.commands.terminal import (
     TAKES_ID,
     CommandError,
@@ -25,7 +25,6 @@ from keys.errors import InvalidToken
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
 from storage import outcomes as o
-from storage.records import By
 from storage.store import Store
 
 app = group(
@@ -70,13 +69,12 @@ def revoke(
     settings = settings_of(config, directory)
     if token is not None:
         jti, grant = _read(settings, sys.stdin.readline().strip() if token == "-" else token)
-    by = By(actor(), reason)
 
     async def work(store: Store) -> o.TokenWithdraw:
         if jti is None:
-            return await store.grant_withdraw(grant or "", by=by, now=now())
+            return await store.grant_withdraw(grant or "", by=by(reason), now=now())
         return await store.access_token_withdraw(
-            grant_id=jti.partition(".")[0], jti=jti, by=by, now=now()
+            grant_id=jti.partition(".")[0], jti=jti, by=by(reason), now=now()
         )
 
     what = f"the access token {jti}" if jti is not None else f"the grant {grant}"
