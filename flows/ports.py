@@ -32,6 +32,68 @@ class Messenger(Protocol):
         """Hand a message over for delivery. Raises MessengerError."""
 
 
+Kind = Literal["sms", "messenger", "flash_call", "voice"]
+"""How a code reaches a customer. With a flash call it is the end of the number that calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One attempt to reach a customer, as a message provider is given it; `phone` is E.164.
+
+    `submission_id` is ours and the same at every repetition: an idempotency key. `sender` is whom
+    it comes from; None leaves that to the provider. `valid_for` is in seconds: later than that
+    nobody needs it. A flash call has no `text`, and no `code` that we know.
+    """
+
+    submission_id: str
+    kind: Kind
+    phone: str
+    text: str
+    code: str
+    valid_for: int
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The provider took it. `provider_id` is its own name for it, by which a receipt comes.
+
+    `code` is what the customer will have to type, where the provider chose it (a flash call).
+    """
+
+    provider_id: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission: `delivered`, or not and never any more."""
+
+    provider_id: str
+    delivered: bool
+
+
+class SubmissionRefused(Exception):
+    """The provider has certainly not taken it. The message is for the log, without secrets."""
+
+
+class SubmissionUncertain(Exception):
+    """The provider may have taken it: no answer came. The message is for the log."""
+
+
+class MessageProvider(Protocol):
+    """Somebody who reaches customers: a gateway over HTTP, or an SMS centre over SMPP."""
+
+    async def submit(self, submission: Submission, /) -> Submitted:
+        """Hand it over, within a few seconds.
+
+        Raises SubmissionRefused and SubmissionUncertain.
+        """
+
+    async def close(self) -> None:
+        """End its connections."""
+
+
 FetchFailure = Literal[
     "the URL is not one that is fetched",
     "its host has no address",
