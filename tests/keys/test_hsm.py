@@ -249,6 +249,19 @@ def test_a_token_that_was_away_is_asked_again_after_a_pause(
     assert hsm.key(key.public_jwk).kid == key.kid
 
 
+def test_what_a_token_that_was_away_seems_to_lack_is_looked_for_anew(
+    hsm: Hsm, key: HsmKey, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pkcs11_sessions, "_FRESH", 3600.0)
+    aside = tokens.rename(tokens.with_name("aside"))
+    assert in_the_token(hsm, key.kid) == 0
+    aside.rename(tokens)
+    assert in_the_token(hsm, key.kid) == 0  # SoftHSM has forgotten it
+
+    monkeypatch.setattr(pkcs11_sessions, "_FRESH", 0.0)
+    assert in_the_token(hsm, key.kid) == 2
+
+
 def test_a_key_is_missed_when_the_token_was_made_anew(hsm: Hsm, key: HsmKey, tokens: Path) -> None:
     lose_the_sessions()
     shutil.rmtree(tokens)
