@@ -101,7 +101,17 @@ class ClientMetadata(msgspec.Struct, frozen=True):
 
     def protection(self, response: ProtectedResponse) -> Protection:
         """How a response is protected for this client."""
-        return Protection(*(getattr(self, f"{response}_{name}") for name in Protection._fields))
+        if response == "id_token":
+            return Protection(
+                self.id_token_signed_response_alg,
+                self.id_token_encrypted_response_alg,
+                self.id_token_encrypted_response_enc,
+            )
+        return Protection(
+            self.userinfo_signed_response_alg,
+            self.userinfo_encrypted_response_alg,
+            self.userinfo_encrypted_response_enc,
+        )
 
     def in_language(self, member: str, locale: str) -> str | None:
         """The value of a human-readable member for somebody who reads `locale` (RFC 7591 2.2).
