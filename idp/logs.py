@@ -15,6 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _PHONE = re.compile(
     r"(?:\+|%2[Bb])[1-9](?:[ ()-]{0,2}\d){6,14}|(?<!\d)(?<!\d\.)\d{10,15}(?!\d)",
 )
+_SHORTEST = 8  # characters
 _BARE_NUMBERS = range(10**10, 10**15)
 _PLUS = ("+", "%2B", "%2b")
 _KEPT = 2
@@ -65,7 +66,7 @@ def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 def _masked(value: object) -> object:
     match value:
         case str():
-            return _PHONE.sub(_stars, value)
+            return _PHONE.sub(_stars, value) if len(value) >= _SHORTEST else value
         case int() if value in _BARE_NUMBERS:
             return _masked(str(value))
         case dict():

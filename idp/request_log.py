@@ -5,7 +5,6 @@ import time
 from urllib.parse import urlsplit
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,11 +13,10 @@ from conf.settings import Settings
 from idp import metrics
 
 _UNMATCHED = "(none)"
-_HSTS = "max-age=63072000; includeSubDomains"
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 # Probes come by address, and there is nothing here that a foreign page could be after.
 _ANY_HOST = frozenset({"/livez", "/readyz"})
-
-_log = structlog.get_logger("idp.request")
 
 
 def note(request: Request, **fields: object) -> None:
@@ -34,8 +32,10 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._https = settings.https
         self._hosts = _hosts(settings)
+        self._headers = [*_HEADERS, _HSTS] if settings.https else _HEADERS
+        # Bound once, for it is as slow as writing the line.
+        self._log = structlog.get_logger("idp.request").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -53,11 +53,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                if self._https:
-                    headers["Strict-Transport-Security"] = _HSTS
+                message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
         try:
@@ -71,7 +67,7 @@ class RequestLog:
             pattern = getattr(scope.get("route"), "path", _UNMATCHED)
             metrics.request(pattern, scope["method"], status, seconds)
             client = scope.get("client")
-            _log.info(
+            self._log.info(
                 "request",
                 method=scope["method"],
                 route=pattern,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from flows.client_assertions import TOKEN_PATH
 from flows.registration import PATH as REGISTRATION_PATH
@@ -32,6 +33,11 @@ _BOTH = ("GET", "POST")
 _PUT = ("PUT",)
 _DELETE = ("DELETE",)
 _PREFLIGHT_KEPT = "3600"  # seconds
+# Where `cors` is set, no answer depends on a cookie.
+_READABLE_BY_ALL = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def routes(endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, []).append(endpoint)
     for path, rows in by_path.items():
-        route = Route(path, _handler(rows), methods=_methods(rows))
+        route = Route(path, _Methods(rows), methods=_methods(rows))
         # Starlette's `$` would let a path end with a line feed too.
         route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
         made.append(route)
@@ -121,35 +127,42 @@ def _methods(rows: Sequence[Endpoint]) -> list[str]:
     return [*methods, "OPTIONS"] if rows[0].cors else methods
 
 
-def _handler(rows: Sequence[Endpoint]) -> Handler:
-    by_method = {
-        method: answering_errors(row.handler, row.errors) for row in rows for method in row.methods
-    }
-    if "GET" in by_method:
-        by_method["HEAD"] = by_method["GET"]
+class _Methods:
+    """The handlers of one path, as an ASGI application.
 
-    async def handle(request: Request) -> Response:
-        return await by_method[request.method](request)
+    A plain function would get Starlette's own handling of exceptions around it, which are all
+    answered before.
+    """
 
-    return _with_cors(handle, ", ".join(_methods(rows))) if rows[0].cors else handle
+    def __init__(self, rows: Sequence[Endpoint]) -> None:
+        self._handlers = {
+            method: answering_errors(row.handler, row.errors)
+            for row in rows
+            for method in row.methods
+        }
+        if "GET" in self._handlers:
+            self._handlers["HEAD"] = self._handlers["GET"]
+        self._cors = rows[0].cors
+        if self._cors:
+            self._handlers["OPTIONS"] = _preflight(", ".join(_methods(rows)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._handlers[scope["method"]](request)
+        if self._cors:
+            response.raw_headers += _READABLE_BY_ALL
+        await response(scope, receive, send)
 
 
-def _with_cors(handler: Handler, methods: str) -> Handler:
-    """Let any origin read the answer: it depends on no cookie."""
-    preflight = {
-        "Access-Control-Allow-Origin": "*",
+def _preflight(methods: str) -> Handler:
+    headers = {
         "Access-Control-Allow-Methods": methods,
         "Access-Control-Allow-Headers": "Authorization, Content-Type",
         "Access-Control-Max-Age": _PREFLIGHT_KEPT,
     }
 
-    async def handle(request: Request) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=preflight)
-        response = await handler(request)
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, Retry-After"
-        return response
+    async def handle(_request: Request) -> Response:
+        return Response(status_code=204, headers=headers)
 
     return handle
 

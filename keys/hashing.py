@@ -63,9 +63,8 @@ def derive(secret: bytes, *parts: str) -> bytes:
     Each part is preceded by its length, so that ("ab", "c") and ("a", "bc") differ. Callers that
     share a secret begin with a part that names their use.
     """
-    mac = hmac.new(secret, digestmod=hashlib.sha256)
+    message = bytearray()
     for part in parts:
         data = part.encode()
-        mac.update(len(data).to_bytes(4, "big"))
-        mac.update(data)
-    return mac.digest()
+        message += len(data).to_bytes(4, "big") + data
+    return hmac.digest(secret, message, "sha256")
