@@ -288,11 +288,27 @@ async def check(
     client, redirect_uri = await _prove_redirect_uri(provider, parameters)
     draft = _Draft(provider, client, parameters, client.channel.speaks(locales))
     try:
-        for step in CHECKS:
-            step(draft)
+        _run_checks(draft)
     except OAuthError as error:
         return respond_error(_request(draft, redirect_uri), provider.issuer, error)
     return Checked(client, _request(draft, redirect_uri), draft.prompt, draft.max_age)
+
+
+def check_native(
+    provider: Provider, client: Client, parameters: Parameters, locales: Iterable[str]
+) -> Checked:
+    """Check a request of an app that asks without a browser, and so is redirected nowhere.
+
+    Raises an OAuthError.
+    """
+    draft = _Draft(provider, client, parameters, client.channel.speaks(locales))
+    _run_checks(draft)
+    return Checked(client, _request(draft, ""), draft.prompt, draft.max_age)
+
+
+def _run_checks(draft: _Draft) -> None:
+    for step in CHECKS:
+        step(draft)
 
 
 async def _prove_redirect_uri(provider: Provider, parameters: Parameters) -> tuple[Client, str]:

@@ -189,6 +189,10 @@ def _policy(old: Any, new: Any) -> str | None:
     return "refresh tokens are no longer issued without offline_access"
 
 
+def _native(old: Any, _new: Any) -> str | None:
+    return "its sign-ins without a browser are refused" if old else None
+
+
 def _rule(name: str, rules: Mapping[str, Breaks]) -> Breaks:
     if name in rules:
         return rules[name]
@@ -214,6 +218,7 @@ _CLIENT: Mapping[str, Breaks] = {
     "application_type": _fixed,
     "subject_type": _other("its customers come under other names: {} subjects become {}"),
     "sector_identifier_uri": lambda _old, _new: "its customers may come under other names",
+    "first_party_native": _native,
     "refresh_token_policy": _policy,
     "resource": _other("its tokens are not for {} any more"),
     "resources": _gone("it gets no tokens for {} any more"),

@@ -41,7 +41,13 @@ _MOST_SHOWN = 200
 # What a registration's answer has even when it is empty, since leaving it out means the default.
 _ALWAYS_REGISTERED = frozenset({"grant_types", "response_types", "redirect_uris"})
 
-OPERATORS_MEMBERS = ("refresh_token_policy", "resource", "resources", "service_scope")
+OPERATORS_MEMBERS = (
+    "first_party_native",
+    "refresh_token_policy",
+    "resource",
+    "resources",
+    "service_scope",
+)
 """What nobody may say of a client who only registers it."""
 
 
@@ -57,9 +63,10 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     """A client's metadata with every default in place.
 
     `translations` has the members with a language tag, by their full name (`client_name#ru`), the
-    tag in lower case. Four are ours, for an operator to set: `refresh_token_policy` `always` issues
-    a refresh token without `offline_access` too, which then ends with its session; `resource` is
-    the identifier under which the client itself is a protected resource, `resources` those that its
+    tag in lower case. Five are ours, for an operator to set: `first_party_native` lets an app of
+    ours sign customers in without a browser; `refresh_token_policy` `always` issues a refresh
+    token without `offline_access` too, which then ends with its session; `resource` is the
+    identifier under which the client itself is a protected resource, `resources` those that its
     tokens may be for (RFC 8707), `service_scope` what it may ask for in its own name.
     """
 
@@ -94,6 +101,7 @@ class ClientMetadata(msgspec.Struct, frozen=True):
     default_acr_values: _Names = ()
     software_id: _Name | None = None
     software_version: _Name | None = None
+    first_party_native: bool = False
     refresh_token_policy: Literal["always", "offline_access"] = "offline_access"
     resource: Uri | None = None
     resources: _Uris = ()

@@ -58,6 +58,9 @@ def _grants(client: ClientMetadata) -> Iterator[str]:
         yield "grant_types: refresh_token needs a grant type that begins a grant"
     if PHONE_OTP in client.grant_types and client.token_endpoint_auth_method == "none":
         yield "token_endpoint_auth_method: the phone grant is for confidential clients"
+    if client.first_party_native and not (uses_code and client.application_type == "native"):
+        # OAuth 2.0 for First-Party Applications 9.8: not for what runs in a browser.
+        yield "first_party_native: is for native applications with authorization_code"
     if _CUSTOMERS_GRANTS & set(client.grant_types) and OPENID not in client.scope.split():
         yield "scope: openid is required"
 

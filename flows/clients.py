@@ -137,6 +137,11 @@ class Client(msgspec.Struct, frozen=True, dict=True):
         asked = self.partner is None or grant_type != PHONE_OTP
         return asked and grant_type in self.metadata.grant_types
 
+    @property
+    def is_first_party_native(self) -> bool:
+        """Whether its customers may give it phone and code themselves, without a page of ours."""
+        return self.metadata.first_party_native and self.partner is None
+
     def redirects_to(self, uri: str) -> bool:
         """Whether `uri` is registered (RFC 9700 4.1.3).
 
@@ -155,7 +160,9 @@ class Client(msgspec.Struct, frozen=True, dict=True):
 
     def still_allows(self, redirect_uri: str, scope: str) -> bool:
         """Whether a request that was accepted before would be accepted now."""
-        return self.redirects_to(redirect_uri) and self.scopes.issuperset(scope.split())
+        # What is redirected nowhere was begun without a browser.
+        proven = self.redirects_to(redirect_uri) if redirect_uri else self.is_first_party_native
+        return proven and self.scopes.issuperset(scope.split())
 
 
 def _without_loopback_port(uri: str) -> str | None:

@@ -8,6 +8,7 @@ OAuthError
 │   InvalidScope, SlowDown, TemporarilyUnavailable                    RFC 6749, 8628
 ├── AccessDenied, UnsupportedResponseType, LoginRequired, ConsentRequired, RequestNotSupported,
 │   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
+├── InvalidSession, RedirectToWeb                                     OAuth 2.0 for First-Party Apps
 ├── InvalidToken, InsufficientScope                                   RFC 6750
 └── RegistrationError                                                 RFC 7591, 7592
     └── UnacceptableMetadata, InvalidRedirectUri, InvalidSoftwareStatement,
@@ -154,6 +155,19 @@ class UnmetAuthenticationRequirements(OAuthError):
     """OpenID Connect Unmet Authentication Requirements 1.0: an essential `acr` cannot be had."""
 
     error = "unmet_authentication_requirements"
+
+
+class InvalidSession(OAuthError):
+    """OAuth 2.0 for First-Party Applications 5.2.2.1: the auth_session is not good (any more)."""
+
+    error = "invalid_session"
+
+
+class RedirectToWeb(OAuthError):
+    """OAuth 2.0 for First-Party Applications 5.2.2.1.1: what is asked for needs our pages."""
+
+    error = "redirect_to_web"
+    status = 403
 
 
 class InvalidToken(OAuthError):

@@ -278,9 +278,14 @@ def sign_in(provider: Provider, interaction_id: str, browser: Browser) -> SignIn
     )
 
 
+def code_of(provider: Provider, interaction_id: str) -> str:
+    """The authorization code of an interaction that has ended well."""
+    return _code(provider.keys.secret("interaction"), interaction_id)
+
+
 async def signed_in(provider: Provider, interaction_id: str, outcome: o.SignedIn) -> Finished:
     """The interaction has ended well."""
-    code = _code(provider.keys.secret("interaction"), interaction_id)
+    code = code_of(provider, interaction_id)
     return Finished(
         respond(await stored(provider, outcome.request), provider.issuer, {"code": code}),
         _new_session(provider, interaction_id, outcome.sid),

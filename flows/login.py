@@ -169,6 +169,12 @@ async def submit_profile(
     return await journeys.elsewhere(provider, registered, browser)
 
 
+def shown_name(text: str | None) -> str:
+    """A name in one line without controls, which would reverse or hide what stands beside it."""
+    shown = (it for it in text or "" if it.isprintable() or it.isspace())
+    return " ".join("".join(shown).split())
+
+
 def profile_errors(given_name: str, family_name: str, *, terms_accepted: bool) -> dict[str, str]:
     """What is wrong with a profile form, by field."""
     errors = {}

@@ -63,6 +63,8 @@ def _beyond(client: ClientMetadata, policy: RegistrationPolicy, issuer: str) -> 
                 yield f"{name}: {value} is not allowed"
     if client.subject_type != "pairwise":
         yield "subject_type: must be pairwise"
+    if client.first_party_native:
+        yield "first_party_native: is for our own applications"
     if client.refresh_token_policy != "offline_access":
         # Without asking the customer it is a privilege of our own clients.
         yield f"refresh_token_policy: {client.refresh_token_policy} is not allowed"

@@ -26,8 +26,8 @@ class ConsentAsked(msgspec.Struct, frozen=True):
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an interaction remembers of its request, and a code of its interaction.
 
-    `required_sub` is the customer whom `id_token_hint` or the `claims` parameter names; `locale`
-    and `login_hint` are for the pages.
+    `redirect_uri` is empty where an app asks without a browser. `required_sub` is the customer whom
+    `id_token_hint` or the `claims` parameter names; `locale` and `login_hint` are for the pages.
     """
 
     client_id: str

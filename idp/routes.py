@@ -59,6 +59,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/authorize", _BOTH, authorization.authorization, "authorization_endpoint"),
     Endpoint(authorization.CONTINUE_PATH, _GET, authorization.continuation),
     Endpoint(TOKEN_PATH, _POST, t.token, "token_endpoint", True, "json"),
+    Endpoint("/authorize-challenge", _POST, t.challenge, "authorization_challenge_endpoint", False, "json"),
     Endpoint("/otp", _POST, t.otp, "phone_otp_endpoint", False, "json"),
     Endpoint("/introspect", _POST, t.introspection, "introspection_endpoint", False, "json"),
     Endpoint("/revoke", _POST, t.revocation, "revocation_endpoint", True, "json"),

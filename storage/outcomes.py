@@ -156,6 +156,12 @@ class InteractionStarted(Outcome, frozen=True, tag="interaction_started"):
     """An interaction waits at its first page."""
 
 
+class FoundAuthSession(Outcome, frozen=True, tag="auth_session"):
+    """The client that an auth session is bound to."""
+
+    client_id: str
+
+
 class Stored(Outcome, frozen=True, tag="stored"):
     """The authorization request is kept."""
 
@@ -429,6 +435,8 @@ SessionRead = FoundSession | Unknown
 CodeIssue = Issued | SessionEnded | ConsentMissing | Limited
 CodeRedeem = Redeemed | Unknown | Expired | Mismatch | Replayed
 InteractionStart = InteractionStarted | SessionEnded | Limited
+AuthSessionStart = InteractionStarted | OtpStarted | Refused | Limited
+AuthSessionRead = FoundAuthSession | Unknown
 InteractionRead = FoundInteraction | Completed | Unknown | OtherBrowser | Expired
 InteractionCancel = Cancelled | Completed | Unknown | OtherBrowser | Expired
 InteractionOtpStart = (

@@ -14,6 +14,7 @@ import msgspec
 from conf.settings import Lifetimes, Limit, Settings
 from storage import outcomes as o
 from storage.audit_store import AuditStore
+from storage.auth_session_store import AuthSessionStore
 from storage.channel_store import ChannelStore
 from storage.client_store import ClientStore
 from storage.connection import Connection, Observe
@@ -42,6 +43,7 @@ def _sign_in(sign_in: SignIn) -> dict[str, Any]:
 
 class Store(
     AuditStore,
+    AuthSessionStore,
     ChannelStore,
     ClientStore,
     ConsentStore,
@@ -167,7 +169,7 @@ class Store(
         *,
         code_hash: bytes,
         client_id: str,
-        redirect_uri: str,
+        redirect_uri: str | None,
         code_challenge: str | None,
         refresh_hash: bytes,
         attempt: str,
@@ -221,15 +223,24 @@ class Store(
         )
 
     async def interaction_read(
-        self, interaction_id: str, *, browser_hash: bytes, now: int
+        self,
+        interaction_id: str,
+        *,
+        browser_hash: bytes,
+        now: int,
+        bound_client_id: str | None = None,
     ) -> o.InteractionRead:
-        """A login in progress, for the browser that began it."""
+        """A login in progress, for the browser that began it.
+
+        An app's own (`auth_session_start`) is for the client that it is bound to, at every step.
+        """
         return await self._call(
             "interaction_read",
             o.InteractionRead,
             interaction_id=interaction_id,
             browser_hash=browser_hash,
             now=now,
+            bound_client_id=bound_client_id,
         )
 
     async def interaction_cancel(
@@ -245,7 +256,13 @@ class Store(
         )
 
     async def interaction_otp_start(
-        self, interaction_id: str, *, browser_hash: bytes, challenge: NewChallenge, now: int
+        self,
+        interaction_id: str,
+        *,
+        browser_hash: bytes,
+        challenge: NewChallenge,
+        now: int,
+        bound_client_id: str | None = None,
     ) -> o.InteractionOtpStart:
         """Begin a challenge for an interaction, or repeat the running one: the same code."""
         return await self._call(
@@ -254,6 +271,7 @@ class Store(
             interaction_id=interaction_id,
             browser_hash=browser_hash,
             now=now,
+            bound_client_id=bound_client_id,
             **msgspec.to_builtins(challenge, builtin_types=(bytes,)),
         )
 
@@ -267,6 +285,7 @@ class Store(
         wrong_tries: Limit,
         sign_in: SignIn,
         now: int,
+        bound_client_id: str | None = None,
     ) -> o.InteractionOtpVerify:
         """Check a one-time code and count the try; the right one of a known customer signs in."""
         return await self._call(
@@ -278,6 +297,7 @@ class Store(
             attempt=attempt,
             wrong_tries=_limit(wrong_tries),
             now=now,
+            bound_client_id=bound_client_id,
             **_sign_in(sign_in),
         )
 
@@ -291,6 +311,7 @@ class Store(
         family_name: str | None,
         sign_in: SignIn,
         now: int,
+        bound_client_id: str | None = None,
     ) -> o.CustomerRegister:
         """First sign-in: make the profile, exactly once however many race, and sign in."""
         return await self._call(
@@ -302,6 +323,7 @@ class Store(
             given_name=given_name,
             family_name=family_name,
             now=now,
+            bound_client_id=bound_client_id,
             **_sign_in(sign_in),
         )
 

@@ -13,7 +13,9 @@ from storage.outcomes import Redeemed
 
 async def _authorize(provider: Provider, client: Client, parameters: Parameters) -> Authorized:
     code = parameters.require("code")
-    redirect_uri = parameters.require("redirect_uri")
+    # OAuth 2.0 for First-Party Applications 6: what was asked without one is redeemed without one.
+    read = parameters.get if client.is_first_party_native else parameters.require
+    redirect_uri = read("redirect_uri")
     verifier = parameters.get("code_verifier")
     # A code begins with its grant's identifier, so the refresh token is known before it is stored.
     grant_id = code.partition(".")[0]

@@ -116,8 +116,8 @@ async def profile_page(request: Request) -> Response:
 async def profile_submit(request: Request) -> Response:
     """The first time: make the profile, and sign in."""
     interaction_id, parameters = await submitted(request)
-    given_name = _name(parameters.get("given_name"))
-    family_name = _name(parameters.get("family_name"))
+    given_name = login.shown_name(parameters.get("given_name"))
+    family_name = login.shown_name(parameters.get("family_name"))
     errors = login.profile_errors(
         given_name, family_name, terms_accepted=parameters.get("terms") is not None
     )
@@ -158,12 +158,6 @@ async def cancel(request: Request) -> Response:
     interaction_id, _ = await submitted(request)
     step = await login.cancel(http.site(request).provider, interaction_id, http.browser(request))
     return proceed(request, step, http.locale(request))
-
-
-def _name(text: str | None) -> str:
-    # Controls would reverse or hide what stands beside the name wherever it is shown.
-    shown = (it for it in text or "" if it.isprintable() or it.isspace())
-    return " ".join("".join(shown).split())
 
 
 def _next(

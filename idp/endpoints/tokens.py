@@ -1,10 +1,13 @@
-"""The endpoints that clients call themselves: token, one-time code, revocation, userinfo."""
+"""The endpoints that clients call themselves: token, challenge, one-time code, userinfo, ..."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from flows.grants import phone_otp
 from flows.introspection import introspect
+from flows.native_login import Insufficient
+from flows.native_login import challenge as answer_challenge
 from flows.parameters import Parameters
 from flows.revocation import revoke
 from flows.token import token as answer_token
@@ -19,6 +22,22 @@ async def token(request: Request) -> Response:
         http.site(request).provider, request.headers.get("authorization"), parameters
     )
     return http.json(answer, headers={"Pragma": "no-cache"})
+
+
+async def challenge(request: Request) -> Response:
+    """OAuth 2.0 for First-Party Applications 5 (draft-ietf-oauth-first-party-apps-04)."""
+    parameters = await http.form(request)
+    answer = await answer_challenge(
+        http.site(request).provider,
+        request.headers.get("authorization"),
+        parameters,
+        address=request.client.host if request.client else "",
+        locales=http.locales(request, parameters.get("ui_locales")),
+    )
+    if isinstance(answer, Insufficient):
+        members = {"error": "insufficient_authorization", **msgspec.to_builtins(answer)}
+        return http.json(members, status=403)
+    return http.json(answer)
 
 
 async def otp(request: Request) -> Response:

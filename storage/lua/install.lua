@@ -9,6 +9,7 @@ local CONTRACT = 'v1'
 -- Every module returns a table of procedures; a procedure takes one map and decides one answer.
 local API = {
     require('api.audit'),
+    require('api.auth_sessions'),
     require('api.authorization'),
     require('api.channels'),
     require('api.clients'),

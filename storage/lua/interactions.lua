@@ -19,7 +19,13 @@ function M.room_for_more(args)
     return wait > 0 and { type = 'limited', retry_after = wait } or nil
 end
 
--- The interaction, or nil and the answer that refuses. It belongs to the browser that began it.
+-- What is redirected nowhere was begun by an app without a browser.
+local function is_native(interaction)
+    return interaction.request.redirect_uri == ''
+end
+
+-- The interaction, or nil and the answer that refuses. It belongs to the browser that began it; an app's own belongs to
+-- its client (`bound_client_id`), and no page goes on with it.
 function M.find(args)
     local interaction = box.space.interaction:get(args.interaction_id)
     if interaction == nil then
@@ -27,6 +33,10 @@ function M.find(args)
     end
     if interaction.browser_hash ~= args.browser_hash then
         return nil, { type = 'other_browser' }
+    end
+    local bound_client_id = is_native(interaction) and interaction.request.client_id or nil
+    if bound_client_id ~= args.bound_client_id then
+        return nil, { type = 'unknown' }
     end
     if args.now >= interaction.expires_at then
         return nil, { type = 'expired', request = interaction.request }

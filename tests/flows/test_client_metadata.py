@@ -59,6 +59,7 @@ def test_who_gives_a_redirect_uri_alone_gets_the_defaults_of_the_specifications(
         "token_endpoint_auth_method": "client_secret_basic",
         "id_token_signed_response_alg": "RS256",
         "require_auth_time": False,
+        "first_party_native": False,
         "refresh_token_policy": "offline_access",
     }
 
@@ -96,6 +97,7 @@ EVERYTHING: dict[str, Any] = {
     "default_acr_values": ["urn:x5id:acr:phone-otp"],
     "software_id": "shop",
     "software_version": "1.2.3",
+    "first_party_native": True,
     "refresh_token_policy": "always",
 }
 
@@ -204,6 +206,7 @@ BAD: dict[str, list[Any]] = {
     "default_acr_values": [*NO_LISTS, [""], ["a" * 101], ["a"] * 21],
     "software_id": [*NO_NAMES, ""],
     "software_version": [*NO_NAMES, ""],
+    "first_party_native": [*NO_FLAGS, True],  # of a web application
     "refresh_token_policy": [*NO_TEXTS, "", "never"],
     "resource": [*NO_TEXTS, "", "a", "/a", "https://[/", "https://a b/", "urn:a#b", LONG],
     "resources": [*NO_LISTS, [""], ["a"], ["https://a.example/#b"], [CALLBACK] * 51],

@@ -35,6 +35,7 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/authorize", "POST"): (400, ""),
     ("/authorize/continue", "GET"): (400, ""),
     ("/token", "POST"): (400, "invalid_request"),
+    ("/authorize-challenge", "POST"): (401, "invalid_client"),
     ("/otp", "POST"): (401, "invalid_client"),
     ("/introspect", "POST"): (401, "invalid_client"),
     ("/revoke", "POST"): (401, "invalid_client"),
@@ -385,7 +386,17 @@ NAMES = st.sampled_from(
         *("max_age", "claims", "request", "request_uri", "id_token_hint", "display", "code"),
         *("ui_locales", "login_hint", "response_mode", "code_challenge", "code_challenge_method"),
         *("grant_type", "client_secret", "refresh_token", "code_verifier", "token", "phone"),
-        *("otp", "otp_session", "csrf", "access_token", "post_logout_redirect_uri", "request_id"),
+        *(
+            "otp",
+            "otp_session",
+            "auth_session",
+            "given_name",
+            "terms_accepted",
+            "csrf",
+            "access_token",
+            "post_logout_redirect_uri",
+            "request_id",
+        ),
     ]
 )
 VALUES = st.one_of(

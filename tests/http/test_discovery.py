@@ -15,6 +15,7 @@ ORIGIN = {"Origin": "https://app.example.com"}
 ENDPOINTS = {
     "authorization_endpoint": ("GET", 400),
     "token_endpoint": ("POST", 400),
+    "authorization_challenge_endpoint": ("POST", 401),
     "phone_otp_endpoint": ("POST", 401),
     "introspection_endpoint": ("POST", 401),
     "registration_endpoint": ("POST", 400),
@@ -32,7 +33,13 @@ FOR_BROWSERS = {
     "/userinfo": "GET",
     "/register": "POST",
 }
-NOT_FOR_BROWSERS = {"/authorize": "GET", "/logout": "GET", "/otp": "POST", "/livez": "GET"}
+NOT_FOR_BROWSERS = {
+    "/authorize": "GET",
+    "/authorize-challenge": "POST",
+    "/logout": "GET",
+    "/otp": "POST",
+    "/livez": "GET",
+}
 
 
 @pytest.fixture(scope="module")

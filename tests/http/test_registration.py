@@ -265,6 +265,7 @@ def test_a_refused_registration_takes_no_use_of_its_token(provider: Running) -> 
         ),
         ({"initiate_login_uri": "https://other.example/"}, "", "initiate_login_uri"),
         ({"subject_type": "public"}, "", "subject_type"),
+        ({"first_party_native": True, "application_type": "native"}, "", "first_party_native"),
         ({"refresh_token_policy": "always"}, "", "refresh_token_policy"),
         ({"resource": "https://api.example/"}, "", "resource"),
         ({"resources": ["https://api.example/"]}, "", "resources"),

@@ -162,6 +162,7 @@ def test_every_server_process_follows_an_update(client: Registration) -> None:
         ({"scope": "openid email"}, "invalid_client_metadata", "scope: email"),
         ({"grant_types": ["client_credentials"]}, "invalid_client_metadata", ""),
         ({"subject_type": "public"}, "invalid_client_metadata", "subject_type"),
+        ({"first_party_native": True}, "invalid_client_metadata", "first_party_native"),
         ({"refresh_token_policy": "always"}, "invalid_client_metadata", "refresh_token_policy"),
         ({"jwks_uri": "http://127.0.0.1:9/"}, "invalid_client_metadata", "jwks_uri"),
         ({"software_statement": "x"}, "invalid_software_statement", ""),

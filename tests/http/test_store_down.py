@@ -39,6 +39,7 @@ class Everybody:
         self.provider = browser.provider
         self.party = RelyingParty(browser.provider)
         self.bot = RelyingParty(browser.provider, "demo-bot")
+        self.app = RelyingParty(browser.provider, "demo-native")
         self.browser = browser
         self.phone = new_test_number()
         self.tokens: dict[str, Any] = browser.tokens(self.party, self.phone)
@@ -54,6 +55,7 @@ class Everybody:
             "refresh": lambda: self.party.refresh(token),
             "revoke": lambda: self.party.post("/revoke", token=self.tokens["access_token"]),
             "otp": lambda: self.bot.post("/otp", phone=self.phone),
+            "challenge": lambda: self.app.post("/authorize-challenge", **self.app.request()),
             "userinfo": lambda: self.provider.userinfo(self.tokens["access_token"]),
             "readyz": lambda: self._get("/readyz"),
         }

@@ -54,7 +54,8 @@ local function binding_error(code, args)
     if code.client_id ~= args.client_id then
         return 'client_id'
     end
-    if code.redirect_uri ~= args.redirect_uri then
+    -- RFC 6749 4.1.3: it counts where the authorization request had one.
+    if code.redirect_uri ~= '' and code.redirect_uri ~= args.redirect_uri then
         return 'redirect_uri'
     end
     -- A verifier without a challenge is refused as well: RFC 9700 4.8.2, PKCE downgrade.

@@ -1,0 +1,350 @@
+"""Native login (draft-ietf-oauth-first-party-apps-04): an app of the group shows the steps itself.
+
+It brings the phone, the one-time code and the first time a name, and gets an authorization code. An
+auth_session is to an app what the cookie of an interaction is to a browser, so the steps are those
+of the pages.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from flows import journeys, one_time_code
+from flows.authorize import check_native
+from flows.client_auth import authenticate
+from flows.clients import Client
+from flows.errors import (
+    AccessDenied,
+    InvalidSession,
+    LoginRequired,
+    RedirectToWeb,
+    SlowDown,
+    TemporarilyUnavailable,
+    UnauthorizedClient,
+)
+from flows.journeys import Browser
+from flows.login import profile_errors, shown_name
+from flows.parameters import Parameters
+from flows.phones import normalise
+from flows.ports import MessengerError
+from flows.provider import Provider
+from keys.hashing import b64url, random_id, random_secret, sha256
+from storage import outcomes as o
+from storage.records import NewChallenge
+
+_NO_PHONE = "phone is not a phone number that may sign in"
+_PROFILE = ("given_name", "family_name", "terms_accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIssued:
+    """The authorization code, for the token endpoint."""
+
+    authorization_code: str
+
+
+class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The error `insufficient_authorization` (5.2.2.1): what the app has to bring next.
+
+    One of the three `*_required` is true. `resend_after` and `otp_expires_in` are in seconds;
+    `profile_errors` has what is wrong with a profile by parameter, `required` or `too_long`.
+    """
+
+    auth_session: str
+    error_description: str | None = None
+    phone_required: bool = False
+    otp_required: bool = False
+    profile_required: bool = False
+    resend_after: int | None = None
+    otp_expires_in: int | None = None
+    tries_left: int | None = None
+    profile_errors: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """An auth session that somebody presents, and the client that it must be bound to."""
+
+    provider: Provider
+    client: Client
+    secret: str
+    address: str
+
+    @property
+    def interaction_id(self) -> str:
+        return _interaction_id(self.secret)
+
+    @property
+    def browser(self) -> Browser:
+        """What an app has of a browser: no session that others could share."""
+        return Browser(self.secret, None, self.address)
+
+    def awaits(self, **members: object) -> Insufficient:
+        return msgspec.convert({"auth_session": self.secret, **members}, Insufficient)
+
+
+async def challenge(
+    provider: Provider,
+    authorization: str | None,
+    parameters: Parameters,
+    *,
+    address: str,
+    locales: Iterable[str],
+) -> CodeIssued | Insufficient:
+    """Answer an authorization challenge request (5.1): one step of a login.
+
+    `address` is whom the request comes from, `locales` are those that the customer prefers. Raises
+    an OAuthError.
+    """
+    parameters.refuse_repeated()
+    secret = parameters.get("auth_session")
+    if secret is not None and authorization is None:
+        parameters = await _named(provider, secret, parameters)
+    client = await authenticate(provider, authorization, parameters)
+    # 5: before anything else happens.
+    if not client.is_first_party_native:
+        raise UnauthorizedClient("the client is not registered for sign-ins without a browser")
+    if secret is None:
+        return await _begin(provider, client, parameters, address, locales)
+    session = _Session(provider, client, secret, address)
+    if (otp := parameters.get("otp")) is not None:
+        return await _enter_code(session, otp)
+    if (phone := parameters.get("phone")) is not None:
+        return await _enter_phone(session, phone)
+    if any(parameters.get(name) is not None for name in _PROFILE):
+        return await _enter_profile(session, parameters)
+    return await _next_step(session)
+
+
+async def _named(provider: Provider, secret: str, parameters: Parameters) -> Parameters:
+    """The parameters, with the `client_id` that the auth session alone stands for (5.1)."""
+    if any(name in parameters.values for name in ("client_id", "client_assertion")):
+        return parameters
+    found = await provider.store.auth_session_read(
+        _interaction_id(secret), browser_hash=sha256(secret)
+    )
+    match found:
+        case o.FoundAuthSession(client_id=client_id):
+            return Parameters({**parameters.values, "client_id": client_id})
+        case o.Unknown():
+            raise InvalidSession
+
+
+def _interaction_id(secret: str) -> str:
+    """The identifier of an auth session: 128 bits of its SHA-256."""
+    return b64url(sha256(secret)[:16])
+
+
+# The steps
+
+
+async def _begin(
+    provider: Provider,
+    client: Client,
+    parameters: Parameters,
+    address: str,
+    locales: Iterable[str],
+) -> Insufficient:
+    checked = check_native(provider, client, parameters, locales)
+    if "none" in checked.prompt:
+        raise LoginRequired("there is no session without a browser")
+    if "consent" in checked.prompt:
+        raise RedirectToWeb("consent is asked for on a page")
+    session = _Session(provider, client, random_secret(), address)
+    # The draft's own example (5.1) brings the phone as the hint.
+    text = parameters.get("phone") or parameters.get("login_hint")
+    phone = normalise(text) if text is not None else None
+    new = _new_challenge(session, phone) if phone is not None else None
+    now = provider.clock()
+    started = await provider.store.auth_session_start(
+        session.interaction_id,
+        browser_hash=sha256(session.secret),
+        request=checked.request.to_store(),
+        expires_at=now + provider.settings.lifetimes.interaction,
+        limit=journeys.beginnings(provider, address),
+        challenge=new,
+        now=now,
+    )
+    match started:
+        case o.InteractionStarted() if text is None:
+            return session.awaits(phone_required=True)
+        case o.InteractionStarted() | o.Refused():
+            return session.awaits(phone_required=True, error_description=_NO_PHONE)
+        case o.Limited(retry_after=seconds):
+            raise SlowDown("too many sign-ins or codes were asked for", retry_after=seconds)
+        case o.OtpStarted():
+            assert new is not None  # noqa: S101 - there is no challenge without one
+            return await _code_sent(session, new, started, checked.request.locale)
+
+
+async def _enter_phone(session: _Session, text: str) -> Insufficient:
+    """Send a code, the first or once more, or to another phone than before."""
+    provider = session.provider
+    phone = normalise(text)
+    if phone is None:
+        await _next_step(session)
+        return session.awaits(phone_required=True, error_description=_NO_PHONE)
+    new = _new_challenge(session, phone)
+    started = await provider.store.interaction_otp_start(
+        session.interaction_id,
+        browser_hash=sha256(session.secret),
+        challenge=new,
+        now=provider.clock(),
+        bound_client_id=session.client.client_id,
+    )
+    match started:
+        case o.Limited(retry_after=seconds):
+            raise SlowDown("too many codes were asked for", retry_after=seconds)
+        case o.Refused():
+            return session.awaits(phone_required=True, error_description=_NO_PHONE)
+        case o.OtpStarted(request=request) if request is not None:
+            return await _code_sent(session, new, started, request["locale"])
+        case _:
+            raise InvalidSession(detail=repr(started))
+
+
+def _new_challenge(session: _Session, phone: str) -> NewChallenge:
+    provider = session.provider
+    network = one_time_code.network_of(session.address)
+    source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
+    return one_time_code.new_challenge(provider, session.interaction_id, phone, source)
+
+
+async def _code_sent(
+    session: _Session, new: NewChallenge, started: o.OtpStarted, locale: str
+) -> Insufficient:
+    provider = session.provider
+    if started.send:
+        try:
+            await one_time_code.send(
+                provider,
+                session.client,
+                locale,
+                session.interaction_id,
+                challenge=new,
+                started=started,
+            )
+        except MessengerError as error:
+            raise TemporarilyUnavailable("the code could not be sent", retry_after=1) from error
+    now = provider.clock()
+    return session.awaits(
+        otp_required=True,
+        otp_expires_in=max(0, started.expires_at - now),
+        resend_after=max(0, started.resend_at - now),
+    )
+
+
+async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient:
+    provider = session.provider
+    digits = "".join(text.split())
+    if not one_time_code.is_well_formed(digits):
+        step = await _next_step(session)
+        return msgspec.structs.replace(step, error_description="the code is malformed")
+    verified = await provider.store.interaction_otp_verify(
+        session.interaction_id,
+        browser_hash=sha256(session.secret),
+        otp_hashes=one_time_code.hashes_of(provider, session.interaction_id, digits),
+        attempt=random_id(),
+        wrong_tries=provider.settings.otp.wrong_tries_per_phone,
+        sign_in=journeys.sign_in(provider, session.interaction_id, session.browser),
+        now=provider.clock(),
+        bound_client_id=session.client.client_id,
+    )
+    match verified:
+        case o.Unregistered():
+            return session.awaits(profile_required=True)
+        case o.Wrong(tries_left=left):
+            return session.awaits(
+                otp_required=True, tries_left=left, error_description="the code is wrong"
+            )
+        case o.Exhausted():
+            return session.awaits(
+                phone_required=True,
+                tries_left=0,
+                error_description="the code was mistaken too often",
+            )
+        case o.CodeExpired():
+            return session.awaits(phone_required=True, error_description="the code has expired")
+        case o.Limited(retry_after=seconds):
+            raise SlowDown("too many wrong codes", retry_after=seconds)
+        case o.Spent():
+            return await _next_step(session)
+        case _:
+            return _signed_in(session, verified)
+
+
+async def _enter_profile(session: _Session, parameters: Parameters) -> CodeIssued | Insufficient:
+    provider = session.provider
+    given_name = shown_name(parameters.get("given_name"))
+    family_name = shown_name(parameters.get("family_name"))
+    accepted = parameters.get("terms_accepted") == "true"
+    errors = profile_errors(given_name, family_name, terms_accepted=accepted)
+    if errors:
+        step = await _next_step(session)
+        named = {"terms_accepted" if it == "terms" else it: what for it, what in errors.items()}
+        return msgspec.structs.replace(
+            step, profile_errors=named if step.profile_required else None
+        )
+    registered = await provider.store.customer_register(
+        session.interaction_id,
+        browser_hash=sha256(session.secret),
+        new_sub=random_id(),
+        given_name=given_name,
+        family_name=family_name or None,
+        sign_in=journeys.sign_in(provider, session.interaction_id, session.browser),
+        now=provider.clock(),
+        bound_client_id=session.client.client_id,
+    )
+    if isinstance(registered, o.Unknown):
+        # The phone is not proven yet, or the auth session is none.
+        return await _next_step(session)
+    return _signed_in(session, registered)
+
+
+async def _next_step(session: _Session) -> Insufficient:
+    """Where the login stands. Raises an OAuthError where it is over."""
+    provider = session.provider
+    now = provider.clock()
+    found = await provider.store.interaction_read(
+        session.interaction_id,
+        browser_hash=sha256(session.secret),
+        now=now,
+        bound_client_id=session.client.client_id,
+    )
+    if not isinstance(found, o.FoundInteraction):
+        raise InvalidSession(detail=repr(found))
+    match found.step:
+        case "code" if found.tries_left:
+            return session.awaits(
+                otp_required=True,
+                tries_left=found.tries_left,
+                resend_after=max(0, (found.resend_at or 0) - now),
+            )
+        case "phone" | "code":
+            return session.awaits(phone_required=True)
+        case "profile":
+            return session.awaits(profile_required=True)
+        case "blocked":
+            raise AccessDenied("access is closed for this customer")
+        case _:
+            raise InvalidSession("the sign-in is over")
+
+
+def _signed_in(
+    session: _Session, outcome: o.InteractionOtpVerify | o.CustomerRegister
+) -> CodeIssued:
+    """The end of a login: the code, or why there is none. Raises an OAuthError."""
+    match outcome:
+        case o.SignedIn(request=request):
+            # The operator may have changed the client meanwhile.
+            if not session.client.still_allows("", request["scope"]):
+                raise InvalidSession("the client's registration has changed")
+            return CodeIssued(journeys.code_of(session.provider, session.interaction_id))
+        case o.CustomerBlocked():
+            raise AccessDenied("access is closed for this customer")
+        case o.OtherCustomer():
+            # OpenID Connect Core 3.1.2.1: somebody else than `id_token_hint` names is no success.
+            raise LoginRequired("another customer was asked for")
+        case _:
+            raise InvalidSession(detail=repr(outcome))
