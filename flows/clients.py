@@ -160,9 +160,7 @@ class Client(msgspec.Struct, frozen=True, dict=True):
 
     def still_allows(self, redirect_uri: str, scope: str) -> bool:
         """Whether a request that was accepted before would be accepted now."""
-        # What is redirected nowhere was begun without a browser.
-        proven = self.redirects_to(redirect_uri) if redirect_uri else self.is_first_party_native
-        return proven and self.scopes.issuperset(scope.split())
+        return self.redirects_to(redirect_uri) and self.scopes.issuperset(scope.split())
 
 
 def _without_loopback_port(uri: str) -> str | None:

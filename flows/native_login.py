@@ -336,10 +336,7 @@ def _signed_in(
 ) -> CodeIssued:
     """The end of a login: the code, or why there is none. Raises an OAuthError."""
     match outcome:
-        case o.SignedIn(request=request):
-            # The operator may have changed the client meanwhile.
-            if not session.client.still_allows("", request["scope"]):
-                raise InvalidSession("the client's registration has changed")
+        case o.SignedIn():
             return CodeIssued(journeys.code_of(session.provider, session.interaction_id))
         case o.CustomerBlocked():
             raise AccessDenied("access is closed for this customer")

@@ -209,7 +209,10 @@ def new_request(**changed: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """A login on the pages. The same object makes the same calls again."""
+    """A login on the pages, or with `bound_client_id` in an app.
+
+    The same object makes the same calls again.
+    """
 
     request: dict[str, Any] = field(default_factory=new_request)
     interaction_id: str = field(default_factory=lambda: new("interaction"))
@@ -217,6 +220,7 @@ class Login:
     new_sub: str = field(default_factory=lambda: new("sub"))
     code: str = field(default_factory=lambda: new("code"))
     sign_in: SignIn = field(default_factory=new_sign_in)
+    bound_client_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -237,7 +241,11 @@ class Login:
         self, store: Store, challenge: NewChallenge, now: int = NOW
     ) -> o.InteractionOtpStart:
         return await store.interaction_otp_start(
-            self.interaction_id, browser_hash=digest(self.browser), challenge=challenge, now=now
+            self.interaction_id,
+            browser_hash=digest(self.browser),
+            challenge=challenge,
+            now=now,
+            bound_client_id=self.bound_client_id,
         )
 
     async def enter(
@@ -256,6 +264,7 @@ class Login:
             wrong_tries=wrong_tries,
             sign_in=self._sign_in,
             now=now,
+            bound_client_id=self.bound_client_id,
         )
 
     async def register(self, store: Store, now: int = NOW) -> o.CustomerRegister:
@@ -267,11 +276,15 @@ class Login:
             family_name=None,
             sign_in=self._sign_in,
             now=now,
+            bound_client_id=self.bound_client_id,
         )
 
     async def read(self, store: Store, now: int = NOW) -> o.InteractionRead:
         return await store.interaction_read(
-            self.interaction_id, browser_hash=digest(self.browser), now=now
+            self.interaction_id,
+            browser_hash=digest(self.browser),
+            now=now,
+            bound_client_id=self.bound_client_id,
         )
 
     async def cancel(self, store: Store, now: int = NOW) -> o.InteractionCancel:
@@ -288,6 +301,11 @@ class Login:
         await self.begin(store, now)
         await self.start(store, new_challenge(phone), now)
         return await self.enter(store, RIGHT, now)
+
+
+def app_login(**changed: Any) -> Login:
+    """A login that an app began without a browser."""
+    return Login(request=new_request(redirect_uri=""), bound_client_id=CLIENT, **changed)
 
 
 # Grants, their codes and their refresh tokens
@@ -350,7 +368,7 @@ class Code:
     code: str = field(default_factory=lambda: new("code"))
     token: str = field(default_factory=lambda: new("token"))
     client_id: str = CLIENT
-    redirect_uri: str = REDIRECT_URI
+    redirect_uri: str | None = REDIRECT_URI
     code_challenge: str | None = CODE_CHALLENGE
 
     async def redeem(

@@ -18,6 +18,7 @@ from tests.storage.builders import (
     Login,
     Owner,
     PhoneGrant,
+    app_login,
     at_once,
     kinds,
     new,
@@ -35,17 +36,20 @@ TRIES = 5
 NewJourney = Callable[[], Awaitable[Journey]]
 
 
-@pytest.fixture(params=["page", "grant"])
+@pytest.fixture(params=["page", "app", "grant"])
 def new_journey(request: pytest.FixtureRequest, store: Store) -> NewJourney:
-    """Begins a journey of either kind."""
+    """Begins a journey of one of the kinds."""
 
     async def page() -> Journey:
         return await Login().begin(store)
 
+    async def app() -> Journey:
+        return await app_login().begin(store)
+
     async def grant() -> Journey:
         return PhoneGrant()
 
-    return page if request.param == "page" else grant
+    return {"page": page, "app": app, "grant": grant}[request.param]
 
 
 def is_proof(answer: object) -> bool:
