@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import uvloop
 
 from benchmarks import prepare
@@ -17,6 +16,7 @@ from benchmarks.connection import Connection
 from benchmarks.machine import this_machine
 from benchmarks.measure import Figures, measure, middle
 from benchmarks.processes import Server, ceiling, provider
+from benchmarks.report import CEILING, json, table
 from benchmarks.users import Account, Ceiling, Exchange, Refresh, User, Userinfo
 from conf.settings import Settings
 from keys.life_cycle import LifeCycle
@@ -24,7 +24,6 @@ from keys.ring import KeyRing
 from keys.sealing import load_sealer
 from storage.store import Store
 
-_CEILING = "ceiling"
 _MEASUREMENTS = ("refresh", "exchange", "userinfo")
 
 
@@ -41,7 +40,7 @@ class _Bench:
 
     async def users(self, name: str, codes: int) -> list[User]:
         """The users of one measurement; of each exchange one with so many codes."""
-        if name == _CEILING:
+        if name == CEILING:
             return [Ceiling(self.bare.port, self.keys) for _ in self.accounts]
         if name == "refresh":
             return [Refresh(account) for account in self.accounts]
@@ -59,7 +58,7 @@ class _Bench:
     async def measure(self, name: str, seconds: float, codes: int = 0) -> Figures:
         """One measurement."""
         users = await self.users(name, codes)
-        return await measure(name, users, self.bare if name == _CEILING else self.server, seconds)
+        return await measure(name, users, self.bare if name == CEILING else self.server, seconds)
 
 
 def main() -> int:
@@ -80,8 +79,8 @@ def main() -> int:
         "seconds": options.seconds,
         "rounds": options.rounds,
     }
-    print(_table(figures))
-    print(_json(figures, machine))
+    print(table(figures))
+    print(json(figures, machine))
     return 1 if any(it.errors for it in figures.values()) else 0
 
 
@@ -99,12 +98,12 @@ async def _run(
     options: argparse.Namespace, settings: Settings, server: Server, bare: Server
 ) -> dict[str, Figures]:
     names = options.only or _MEASUREMENTS
-    found: dict[str, list[Figures]] = {name: [] for name in (*names, _CEILING)}
+    found: dict[str, list[Figures]] = {name: [] for name in (*names, CEILING)}
     store = await Store.open(settings)
     bench = await _prepare(settings, store, server, bare, options.connections)
     for _ in range(options.rounds):
-        top = await bench.measure(_CEILING, options.seconds)
-        found[_CEILING].append(top)
+        top = await bench.measure(CEILING, options.seconds)
+        found[CEILING].append(top)
         # Enough for as long as nothing is faster than the ceiling, the warm-up included.
         codes = math.ceil((options.seconds + 1) * top.rate / options.connections)
         for name in names:
@@ -135,40 +134,6 @@ async def _prepare(
         user.check(*await connection.ask(request))
         connection.close()
     return bench
-
-
-def _table(figures: dict[str, Figures]) -> str:
-    columns = "rate/s", "p50 ms", "p99 ms", "errors", "of ceiling", "worker CPU", "Tarantool CPU"
-    lines = [" " * 10 + "".join(f"{column:>15}" for column in columns)]
-    top = figures[_CEILING].rate
-    for name, it in figures.items():
-        cells = (
-            f"{it.rate:,.0f}",
-            f"{it.p50_ms:.2f}",
-            f"{it.p99_ms:.2f}",
-            str(it.errors),
-            f"{it.rate / top:.0%}",
-            f"{it.server_cpu:.3f}",
-            f"{it.tarantool_cpu:.3f}",
-        )
-        lines.append(f"{name:<10}" + "".join(f"{cell:>15}" for cell in cells))
-    return "\n".join([*lines, "CPU is processor seconds for 1000 requests.", ""])
-
-
-def _json(figures: dict[str, Figures], machine: dict[str, object]) -> str:
-    top = figures[_CEILING].rate
-    entries: dict[str, object] = {}
-    for name, it in figures.items():
-        entries[name] = {
-            "rate": round(it.rate, 1),
-            "p50_ms": round(it.p50_ms, 3),
-            "p99_ms": round(it.p99_ms, 3),
-            "errors": it.errors,
-            "ratio_to_ceiling": round(it.rate / top, 3),
-            "worker_cpu_seconds_per_1000": round(it.server_cpu, 4),
-            "tarantool_cpu_seconds_per_1000": round(it.tarantool_cpu, 4),
-        }
-    return msgspec.json.encode(entries | {"machine": machine}).decode()
 
 
 if __name__ == "__main__":

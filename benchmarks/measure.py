@@ -5,8 +5,9 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.connection import Connection
 from benchmarks.processes import Server, cpu_seconds
@@ -30,23 +31,36 @@ class Figures:
 
 
 @dataclass(slots=True)
-class _Sample:
+class Sample:
+    """How long each answer took, and what was wrong with some."""
+
     seconds: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
+GoOn = Callable[[Connection, float, Sample], Awaitable[None]]
+"""Asks on a connection until a time of `time.perf_counter`."""
+
+
 async def measure(name: str, users: Sequence[User], server: Server, seconds: float) -> Figures:
-    """Let the users ask for `seconds`, after a warm-up whose answers are checked but not timed.
+    """Let the users ask for `seconds`, each again as soon as it was answered."""
+    return await measure_all(name, [partial(_ask, user) for user in users], server, seconds)
+
+
+async def measure_all(
+    name: str, everybody: Sequence[GoOn], server: Server, seconds: float
+) -> Figures:
+    """Let everybody go on for `seconds`, after a warm-up whose answers are checked but not timed.
 
     Each has a new connection: the server has closed those that were idle for some seconds.
     """
-    connections = [await Connection.open(server.port) for _ in users]
-    warm_up, sample = _Sample(), _Sample()
-    await _drive(users, connections, _WARM_UP_SECONDS, warm_up)
+    connections = [await Connection.open(server.port) for _ in everybody]
+    warm_up, sample = Sample(), Sample()
+    await _drive(everybody, connections, _WARM_UP_SECONDS, warm_up)
     before = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
     began = time.perf_counter()
     progress = asyncio.create_task(_tell(name, began, sample))
-    await _drive(users, connections, seconds, sample)
+    await _drive(everybody, connections, seconds, sample)
     took = time.perf_counter() - began
     after = cpu_seconds(*server.workers), cpu_seconds(server.tarantool)
     progress.cancel()
@@ -80,14 +94,14 @@ def middle(figures: Sequence[Figures]) -> Figures:
 
 
 async def _drive(
-    users: Sequence[User], connections: Sequence[Connection], seconds: float, sample: _Sample
+    everybody: Sequence[GoOn], connections: Sequence[Connection], seconds: float, sample: Sample
 ) -> None:
     until = time.perf_counter() + seconds
-    pairs = zip(users, connections, strict=True)
-    await asyncio.gather(*(_ask(user, connection, until, sample) for user, connection in pairs))
+    pairs = zip(everybody, connections, strict=True)
+    await asyncio.gather(*(go_on(connection, until, sample) for go_on, connection in pairs))
 
 
-async def _ask(user: User, connection: Connection, until: float, sample: _Sample) -> None:
+async def _ask(user: User, connection: Connection, until: float, sample: Sample) -> None:
     clock = time.perf_counter
     began = clock()
     while began < until and (request := user.request()) is not None:
@@ -104,7 +118,7 @@ async def _ask(user: User, connection: Connection, until: float, sample: _Sample
         began = clock()
 
 
-async def _tell(name: str, began: float, sample: _Sample) -> None:
+async def _tell(name: str, began: float, sample: Sample) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         passed = time.perf_counter() - began

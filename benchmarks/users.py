@@ -120,22 +120,22 @@ class Account:
 
     def take_tokens(self, status: int, body: bytes, nonce: str | None = None) -> Tokens:
         """Check a token answer, and keep its tokens. Raises WrongAnswer."""
-        tokens = _decoded(_TOKENS, status, body)
-        access = _decoded(_ACCESS_CLAIMS, _OK, _payload(tokens.access_token))
-        identity = _decoded(_ID_CLAIMS, _OK, _payload(tokens.id_token))
+        tokens = decoded(_TOKENS, status, body)
+        access = decoded(_ACCESS_CLAIMS, _OK, _payload(tokens.access_token))
+        identity = decoded(_ID_CLAIMS, _OK, _payload(tokens.id_token))
         client_id = self.client.client_id
-        _expect("token_type and scope", (tokens.token_type, tokens.scope), ("Bearer", SCOPE))
-        _expect(
+        expect("token_type and scope", (tokens.token_type, tokens.scope), ("Bearer", SCOPE))
+        expect(
             "the access token",
             (access.iss, access.sub, access.aud, access.client_id, access.scope),
             (self.issuer, self.sub, self.issuer, client_id, SCOPE),
         )
-        _expect(
+        expect(
             "the ID token",
             (identity.iss, identity.sub, identity.aud, identity.sid, identity.nonce),
             (self.issuer, self.sub, client_id, self.sid, nonce),
         )
-        _expect("at_hash", identity.at_hash, left_half_hash(tokens.access_token, ACCESS_TOKEN_ALG))
+        expect("at_hash", identity.at_hash, left_half_hash(tokens.access_token, ACCESS_TOKEN_ALG))
         if tokens.refresh_token == self.refresh_token or tokens.access_token == self.access_token:
             raise WrongAnswer("a token is not a new one")
         self.refresh_token, self.access_token = tokens.refresh_token, tokens.access_token
@@ -160,7 +160,7 @@ class Refresh:
         """The tokens, and a new refresh token of the same grant."""
         grant_id = self.account.refresh_token.partition(".")[0]
         tokens = self.account.take_tokens(status, body)
-        _expect("the grant", tokens.refresh_token.partition(".")[0], grant_id)
+        expect("the grant", tokens.refresh_token.partition(".")[0], grant_id)
 
 
 @dataclass(slots=True)
@@ -202,8 +202,8 @@ class Userinfo:
 
     def check(self, status: int, body: bytes) -> None:
         """The customer, and the phone."""
-        found = _decoded(_USERINFO, status, body)
-        _expect("the customer", found, _Userinfo(self.account.sub, self.account.phone, True))  # noqa: FBT003
+        found = decoded(_USERINFO, status, body)
+        expect("the customer", found, _Userinfo(self.account.sub, self.account.phone, True))  # noqa: FBT003
 
 
 @dataclass(slots=True)
@@ -220,7 +220,7 @@ class Ceiling:
 
     def check(self, status: int, body: bytes) -> None:
         """Two tokens."""
-        tokens = _decoded(_TWO_TOKENS, status, body)
+        tokens = decoded(_TWO_TOKENS, status, body)
         self._answers += 1
         if self._answers % _VERIFY_EVERY == 1:
             verify(self.keys, tokens.access_token, tokens.id_token)
@@ -248,7 +248,8 @@ def _payload(token: str) -> bytes:
         raise WrongAnswer(f"not a JWT: {token}") from error
 
 
-def _decoded(decoder: "msgspec.json.Decoder[_Decoded]", status: int, body: bytes) -> _Decoded:
+def decoded(decoder: "msgspec.json.Decoder[_Decoded]", status: int, body: bytes) -> _Decoded:
+    """A body of status 200. Raises WrongAnswer."""
     if status != _OK:
         raise WrongAnswer(f"{status}: {body.decode(errors='replace')}")
     try:
@@ -257,6 +258,7 @@ def _decoded(decoder: "msgspec.json.Decoder[_Decoded]", status: int, body: bytes
         raise WrongAnswer(f"{error}: {body.decode(errors='replace')}") from error
 
 
-def _expect(what: str, found: object, expected: object) -> None:
+def expect(what: str, found: object, expected: object) -> None:
+    """Raise WrongAnswer unless the two are the same."""
     if found != expected:
         raise WrongAnswer(f"{what}: {found!r} instead of {expected!r}")
