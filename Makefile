@@ -9,7 +9,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-keys drill-keys lock clean
+.PHONY: help run test check format bench bench-keys bench-journeys drill-keys lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ bench: ## measure this machine with the programs in benchmarks/
 bench-keys: ## measure what signing, verifying, encrypting and sealing cost
 	@scripts/install.sh run
 	@$(BIN)/python3 -m benchmarks.keys $(ARGS)
+
+bench-journeys: ## measure whole sign-ins without a browser: start, code, tokens
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.journeys $(ARGS)
 
 drill-keys: ## rotate and revoke signing keys under load; ARGS=--unsafe shows that it can fail
 	@scripts/install.sh run

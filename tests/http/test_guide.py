@@ -101,6 +101,29 @@ async def test_customers_of_the_web_server_sign_in_and_out(
     await site.aclose()
 
 
+# Native login
+
+
+def test_an_app_signs_its_customer_in_without_a_browser(running: Running) -> None:
+    phone, party = new_test_number(), RelyingParty(running, "shop-android")
+    screens = {
+        "phone_required": {"phone": phone},
+        "otp_required": {"otp": TEST_CODE},
+        "profile_required": {"given_name": "Анна", "terms_accepted": "true"},
+    }
+    shown = []
+
+    def ask(required: dict[str, Any]) -> dict[str, str]:
+        (screen,) = (name for name in screens if name in required)
+        shown.append(screen)
+        return screens[screen]
+
+    app = program(running, "def sign_in(ask")
+    tokens = app.sign_in(ask, party.verifier, party.challenge)
+    assert shown == list(screens)
+    assert tokens.keys() >= {"access_token", "refresh_token", "id_token"}
+
+
 # Chat bot
 
 
