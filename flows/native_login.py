@@ -7,6 +7,7 @@ of the pages.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -64,24 +65,24 @@ class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """An auth session that somebody presents, and the client that it must be bound to."""
+    """An auth session that somebody presents, and the client that it must be bound to.
+
+    `browser` is what an app has of one: no session that others could share.
+    """
 
     provider: Provider
     client: Client
-    secret: str
-    address: str
+    interaction_id: str
+    browser: Browser
 
-    @property
-    def interaction_id(self) -> str:
-        return _interaction_id(self.secret)
+    @classmethod
+    def of(cls, provider: Provider, client: Client, secret: str, address: str) -> "_Session":
+        """The auth session of a secret."""
+        return cls(provider, client, _interaction_id(secret), Browser(secret, None, address))
 
-    @property
-    def browser(self) -> Browser:
-        """What an app has of a browser: no session that others could share."""
-        return Browser(self.secret, None, self.address)
-
-    def awaits(self, **members: object) -> Insufficient:
-        return msgspec.convert({"auth_session": self.secret, **members}, Insufficient)
+    def awaits(self, **members: Any) -> Insufficient:
+        """What comes next."""
+        return Insufficient(auth_session=self.browser.secret, **members)
 
 
 async def challenge(
@@ -107,7 +108,7 @@ async def challenge(
         raise UnauthorizedClient("the client is not registered for sign-ins without a browser")
     if secret is None:
         return await _begin(provider, client, parameters, address, locales)
-    session = _Session(provider, client, secret, address)
+    session = _Session.of(provider, client, secret, address)
     if (otp := parameters.get("otp")) is not None:
         return await _enter_code(session, otp)
     if (phone := parameters.get("phone")) is not None:
@@ -151,7 +152,7 @@ async def _begin(
         raise LoginRequired("there is no session without a browser")
     if "consent" in checked.prompt:
         raise RedirectToWeb("consent is asked for on a page")
-    session = _Session(provider, client, random_secret(), address)
+    session = _Session.of(provider, client, random_secret(), address)
     # The draft's own example (5.1) brings the phone as the hint.
     text = parameters.get("phone") or parameters.get("login_hint")
     phone = normalise(text) if text is not None else None
@@ -159,7 +160,7 @@ async def _begin(
     now = provider.clock()
     started = await provider.store.auth_session_start(
         session.interaction_id,
-        browser_hash=sha256(session.secret),
+        browser_hash=session.browser.hash,
         request=checked.request.to_store(),
         expires_at=now + provider.settings.lifetimes.interaction,
         limit=journeys.beginnings(provider, address),
@@ -188,7 +189,7 @@ async def _enter_phone(session: _Session, text: str) -> Insufficient:
     new = _new_challenge(session, phone)
     started = await provider.store.interaction_otp_start(
         session.interaction_id,
-        browser_hash=sha256(session.secret),
+        browser_hash=session.browser.hash,
         challenge=new,
         now=provider.clock(),
         bound_client_id=session.client.client_id,
@@ -206,7 +207,7 @@ async def _enter_phone(session: _Session, text: str) -> Insufficient:
 
 def _new_challenge(session: _Session, phone: str) -> NewChallenge:
     provider = session.provider
-    network = one_time_code.network_of(session.address)
+    network = one_time_code.network_of(session.browser.address)
     source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
     return one_time_code.new_challenge(provider, session.interaction_id, phone, source)
 
@@ -243,7 +244,7 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
         return msgspec.structs.replace(step, error_description="the code is malformed")
     verified = await provider.store.interaction_otp_verify(
         session.interaction_id,
-        browser_hash=sha256(session.secret),
+        browser_hash=session.browser.hash,
         otp_hashes=one_time_code.hashes_of(provider, session.interaction_id, digits),
         attempt=random_id(),
         wrong_tries=provider.settings.otp.wrong_tries_per_phone,
@@ -288,7 +289,7 @@ async def _enter_profile(session: _Session, parameters: Parameters) -> CodeIssue
         )
     registered = await provider.store.customer_register(
         session.interaction_id,
-        browser_hash=sha256(session.secret),
+        browser_hash=session.browser.hash,
         new_sub=random_id(),
         given_name=given_name,
         family_name=family_name or None,
@@ -308,7 +309,7 @@ async def _next_step(session: _Session) -> Insufficient:
     now = provider.clock()
     found = await provider.store.interaction_read(
         session.interaction_id,
-        browser_hash=sha256(session.secret),
+        browser_hash=session.browser.hash,
         now=now,
         bound_client_id=session.client.client_id,
     )
