@@ -46,6 +46,11 @@ _FINGERPRINT: Final = Form(
     re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){31}"),
     "must be a SHA-256 fingerprint: 32 bytes in upper-case hexadecimal, with colons between",
 )
+# Base64, of which the first eleven characters are taken.
+_RETRIEVER_HASH: Final = Form(
+    re.compile(r"[A-Za-z0-9+/]{11}"),
+    "must be the 11 characters by which the SMS Retriever knows the app",
+)
 _APP_ID: Final = Form(
     re.compile(r"[A-Z0-9]{10}(\.[A-Za-z0-9-]+){2,}"),
     "must be an application identifier such as ABCDE12345.com.example.shop",
@@ -95,13 +100,12 @@ def read_support(table: Table) -> Support:
 
 def read_messages(table: Table, locales: Collection[Locale]) -> Messages:
     """Whom messages come from, and the texts in some of `locales`."""
-    texts = table.table("one_time_code")
-    messages: dict[str, str] = {it: texts.text(it) for it in locales if it in texts}
-    for locale, text in messages.items():
-        for what in _template_faults(text) if text else ():
-            texts.fault(locale, what)
-    sender = table.text("sender", form=_SENDER) if "sender" in table else None
-    return Messages(sender, messages)
+    return Messages(
+        sender=table.text("sender", form=_SENDER) if "sender" in table else None,
+        one_time_code=_templates(table.table("one_time_code"), locales),
+        messenger=_templates(table.table("messenger"), locales),
+        voice=_templates(table.table("voice"), locales),
+    )
 
 
 def read_lifetimes(table: Table) -> ChannelLifetimes:
@@ -137,9 +141,11 @@ def read_claims(table: Table) -> tuple[str, ...] | None:
 
 def read_android(table: Table) -> AndroidApp:
     """The channel's app for Android."""
+    app_hash = "sms_retriever_hash"
     return AndroidApp(
         table.text("package_name", form=_PACKAGE),
         _names(table, "sha256_cert_fingerprints", _FINGERPRINT),
+        table.text(app_hash, form=_RETRIEVER_HASH) if app_hash in table else None,
     )
 
 
@@ -166,6 +172,14 @@ def _drawing(table: Table, name: str) -> str:
     for what in svg_faults(svg) if svg else ():
         table.fault(name, what)
     return svg
+
+
+def _templates(table: Table, locales: Collection[Locale]) -> dict[str, str]:
+    templates: dict[str, str] = {it: table.text(it) for it in locales if it in table}
+    for locale, text in templates.items():
+        for what in _template_faults(text) if text else ():
+            table.fault(locale, what)
+    return templates
 
 
 def _template_faults(text: str) -> Iterator[str]:

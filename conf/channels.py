@@ -22,14 +22,16 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """What customers' phones receive: from whom, and the text with the code in some locales.
+    """What customers' phones receive: from whom, and the texts with the code in some locales.
 
     In a text `{code}`, `{channel}` and `{origin}` stand for the code, the brand's name and the
     provider's host name. A locale without a text has the provider's.
     """
 
     sender: str | None = None
-    one_time_code: Mapping[str, str] = field(default_factory=dict)
+    one_time_code: Mapping[str, str] = field(default_factory=dict)  # by SMS
+    messenger: Mapping[str, str] = field(default_factory=dict)
+    voice: Mapping[str, str] = field(default_factory=dict)  # read out; the digits stand apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,14 @@ class ChannelLifetimes:
 
 @dataclass(frozen=True, slots=True)
 class AndroidApp:
-    """An app by its package, and the certificates that it is signed with."""
+    """An app by its package, and the certificates that it is signed with.
+
+    `sms_retriever_hash` is what an SMS must end with for the app to read it.
+    """
 
     package_name: str
     sha256_cert_fingerprints: tuple[str, ...]
+    sms_retriever_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from flows.claims import CLAIMS
 from flows.client_metadata import ClientMetadata, InvalidClientMetadata
 from flows.client_secrets import has_secret
 from flows.client_validation import validate
+from flows.segments import segmented
 
 _CLAIMS = frozenset(claim.name for claim in CLAIMS)
 _APPLICATION_TYPES = {"android": "native", "ios": "native", "web": "web"}
@@ -78,15 +79,7 @@ def warnings(entries: Sequence[ChannelEntry], rules: Rules) -> Iterator[str]:
                     f"{entry.channel_id}: lifetimes.{name}_seconds is over the installation's, "
                     f"which is {ceiling[name]} and counts"
                 )
-        channel = as_channel(entry)
-        for locale in entry.messages.one_time_code:
-            text = messages.one_time_code(locale, channel, _ANY_CODE, rules.issuer)
-            excess = messages.places_over_one_segment(text)
-            if excess:
-                yield (
-                    f"{entry.channel_id}: messages.one_time_code.{locale} is, with the line that "
-                    f"binds the code to the site, {excess} characters too long for one SMS"
-                )
+        yield from (f"{entry.channel_id}: {what}" for what in _long_texts(entry, rules.issuer))
 
 
 def as_channel(entry: ChannelEntry) -> Channel:
@@ -110,6 +103,21 @@ def as_channel(entry: ChannelEntry) -> Channel:
         android=entry.android,
         ios=entry.ios,
     )
+
+
+def _long_texts(entry: ChannelEntry, issuer: str) -> Iterator[str]:
+    channel = as_channel(entry)
+    platform = next((it.platform for it in entry.clients if it.platform == "android"), None)
+    for locale in entry.locales:
+        text = messages.text("sms", locale, channel, _ANY_CODE, issuer, platform=platform)
+        sms = segmented(text)
+        if sms.excess:
+            own = locale in entry.messages.one_time_code
+            yield (
+                f"{'' if own else 'the standard text in place of '}messages.one_time_code.{locale} "
+                f"is, with its last line, {sms.excess} characters too long for one SMS and paid "
+                f"for as {len(sms.segments)}"
+            )
 
 
 def _with_scope(

@@ -88,6 +88,7 @@ class Client(msgspec.Struct, frozen=True, dict=True):
     channel: Channel
     lifetimes: Lifetimes  # of what it is given
     partner: Partner | None = None
+    platform: Platform | None = None  # what it runs on; says nothing to the protocol
 
     @property
     def public(self) -> bool:
@@ -226,6 +227,7 @@ class ClientDirectory:
             channel=channel,
             lifetimes=channel.shortened(self._lifetimes),
             partner=document.partner,
+            platform=document.platform,
         )
         if len(asked_of) >= _KEPT:
             asked_of.clear()

@@ -1,40 +1,63 @@
 """The texts of messages to customers."""
 
+from typing import Final
 from urllib.parse import urlsplit
 
+from conf.channels import Platform
 from flows.channel import Channel
+from flows.ports import Kind
 
-_ONE_TIME_CODE = {
-    "ru": "{channel}: код {code}. Никому его не сообщайте.",
-    "en": "{channel}: your code is {code}. Do not share it.",
+_STANDARD: Final = {
+    "sms": {
+        # Cyrillic has 70 places in a segment, and the last line takes a third of them.
+        "ru": "{channel}: {code}. Никому не говорите",
+        "en": "{channel}: your code is {code}. Do not share it.",
+    },
+    "messenger": {
+        "ru": "{channel}: код {code}. Никому его не сообщайте.",
+        "en": "{channel}: your code is {code}. Do not share it.",
+    },
+    "voice": {
+        "ru": "{channel}. Ваш код: {code}. Повторяем: {code}. Никому его не сообщайте.",
+        "en": "{channel}. Your code is {code}. Once more: {code}. Do not share it.",
+    },
 }
-# 3GPP TS 23.038 6.2.1: the characters of the default alphabet, and those that take two places.
-_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_EXTENDED = frozenset("^{}\\[~]|€")
-_LONGEST = {True: 160, False: 70}  # places of one segment in that alphabet, and in UCS-2
 
 
-def one_time_code(locale: str, channel: Channel, code: str, issuer: str) -> str:
-    """A one-time code's message, in the channel's own words if it has some.
+def text(
+    kind: Kind,
+    locale: str,
+    channel: Channel,
+    code: str,
+    issuer: str,
+    *,
+    platform: Platform | None = None,
+) -> str:
+    """The text that takes a code to a customer, in the channel's own words if it has some.
 
-    Its last line binds the code to our origin (WebOTP).
+    `platform` is that of the client. A flash call says nothing, so its text is empty.
     """
-    origin = urlsplit(issuer).hostname
-    own = channel.messages.one_time_code
-    text = own.get(locale, _ONE_TIME_CODE[locale]).format(
-        channel=channel.named(locale), code=code, origin=origin
+    if kind == "flash_call":
+        return ""
+    host = urlsplit(issuer).hostname
+    filled = _template(kind, locale, channel).format(
+        channel=channel.named(locale),
+        code=", ".join(code) if kind == "voice" else code,  # or it is read out as a number
+        origin=host,
     )
-    return f"{text}\n\n@{origin} #{code}"
+    if kind != "sms":
+        return filled
+    # WebOTP: the last line binds the code to our origin, and what follows the code is ignored
+    # (wicg.github.io/sms-one-time-codes, 2.2). So an app's hash can be the end of it, as the SMS
+    # Retriever wants it, and both work with one message.
+    last_line = f"@{host} #{code}"
+    app_hash = channel.android.sms_retriever_hash if channel.android is not None else None
+    if platform == "android" and app_hash is not None:
+        last_line = f"{last_line} {app_hash}"
+    return f"{filled}\n\n{last_line}"
 
 
-def places_over_one_segment(text: str) -> int:
-    """By how many places a text is too long for one SMS (3GPP TS 23.040 9.2.3.24.1); 0 if not."""
-    in_default_alphabet = set(text) <= _BASIC | _EXTENDED
-    if in_default_alphabet:
-        places = len(text) + sum(character in _EXTENDED for character in text)
-    else:
-        places = len(text.encode("utf-16-be")) // 2
-    return max(0, places - _LONGEST[in_default_alphabet])
+def _template(kind: Kind, locale: str, channel: Channel) -> str:
+    own = channel.messages
+    texts = {"sms": own.one_time_code, "messenger": own.messenger, "voice": own.voice}[kind]
+    return texts.get(locale, _STANDARD[kind][locale])

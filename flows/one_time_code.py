@@ -98,7 +98,9 @@ async def send(
     """
     phone = challenge.phone
     code = code_of(provider, started.challenge_id)
-    text = messages.one_time_code(locale, client.channel, code, provider.issuer)
+    text = messages.text(
+        "sms", locale, client.channel, code, provider.issuer, platform=client.platform
+    )
     try:
         await provider.messenger.send(Message(phone, text, code, client.channel.messages.sender))
     except MessengerError as error:

@@ -28,8 +28,8 @@ def faults(entries: Sequence[ChannelEntry], settings: Settings | None) -> tuple[
     return ()
 
 
-def warnings(entries: Sequence[ChannelEntry], settings: Settings) -> tuple[str, ...]:
-    """What may be meant, and costs."""
+def warnings(entries: Sequence[ChannelEntry], settings: Settings | None) -> tuple[str, ...]:
+    """What may be meant, and costs, in this installation or in a usual one."""
     return tuple(channels.warnings(entries, _rules(settings)))
 
 

@@ -156,12 +156,14 @@ def check(
 ) -> None:
     """Check settings and channels files.
 
-    Prints all that is wrong with them; the exit code is 1 if anything is. The secrets that channels
-    files name are looked for in the directory of --config, or else in ./var.
+    Prints all that is wrong with them; the exit code is 1 if anything is. What may be meant, but
+    costs, is a warning and changes no exit code. The secrets that channels files name are looked
+    for in the directory of --config, or else in ./var.
     """
     if config is None and not channels:
         raise typer.BadParameter("give --config, --channels or both")
     faults: list[str] = []
+    warnings: list[str] = []
     settings = None
     if config is not None:
         try:
@@ -172,8 +174,12 @@ def check(
         except server.StartError as error:
             faults.append(str(error))
     if channels:
-        faults += _channels_faults(channels, settings)
-    show({"faults": faults}, "\n".join(faults) or "nothing is wrong", as_json=as_json)
+        found, warnings = _judged(channels, settings)
+        faults += found
+    for warning in warnings:
+        typer.echo(f"idp: warning: {warning}", err=True)
+    told = "\n".join(faults) or "nothing is wrong"
+    show({"faults": faults, "warnings": warnings}, told, as_json=as_json)
     raise typer.Exit(1 if faults else 0)
 
 
@@ -188,15 +194,17 @@ def version(*, as_json: Json = False) -> None:
     show(versions, f"idp {installed}", as_json=as_json)
 
 
-def _channels_faults(files: list[Path], settings: Settings | None) -> tuple[str, ...]:
+def _judged(files: list[Path], settings: Settings | None) -> tuple[list[str], list[str]]:
+    """The faults of channels files, and the warnings."""
     from idp import channels  # noqa: PLC0415  the protocol, which no other command here needs
 
     directory = _DIRECTORY.absolute() if settings is None else settings.directory
     try:
         entries = load_channels(files, secrets_directory=directory / "secrets")
     except ConfigurationError as error:
-        return error.faults
-    return channels.faults(entries, settings)
+        return list(error.faults), []
+    faults, warnings = channels.faults(entries, settings), channels.warnings(entries, settings)
+    return list(faults), list(warnings)
 
 
 def _overrides(options: Mapping[str, object]) -> dict[str, object]:

@@ -49,6 +49,8 @@ url = "https://shop.example.com/help"
 [channels.messages]
 sender = "Shop 24"
 one_time_code = { ru = "{channel}: {code}", en = "{code} for {channel} at {origin}, {{really}}" }
+messenger = { ru = "{code} от {channel}" }
+voice = { en = "This is {channel}: {code}" }
 [channels.lifetimes]
 access_token_seconds = 60
 refresh_idle_seconds = 1000
@@ -57,6 +59,7 @@ sign_in_seconds = 3600
 [channels.android]
 package_name = "com.example.shop"
 sha256_cert_fingerprints = ["{fingerprint}"]
+sms_retriever_hash = "FA+9qCX9VSu"
 [channels.ios]
 app_id = "ABCDE12345.com.example.shop"
 """
@@ -151,10 +154,12 @@ def test_a_channel_may_say_more(place: Place) -> None:
     assert channel.messages == Messages(
         "Shop 24",
         {"ru": "{channel}: {code}", "en": "{code} for {channel} at {origin}, {{really}}"},
+        {"ru": "{code} от {channel}"},
+        {"en": "This is {channel}: {code}"},
     )
     assert channel.lifetimes == ChannelLifetimes(60, None, 1000, 1000, 3600)
     assert (channel.scopes, channel.claims) == (("openid", "phone"), ("phone_number",))
-    assert channel.android == AndroidApp("com.example.shop", (FINGERPRINT,))
+    assert channel.android == AndroidApp("com.example.shop", (FINGERPRINT,), "FA+9qCX9VSu")
     assert channel.ios == IosApp("ABCDE12345.com.example.shop")
     assert channel.clients[0].platform == "web"
 
@@ -209,6 +214,10 @@ def test_a_brand_has_a_name_in_each_locale_that_is_offered(
         ('"{channel}: {code}"', '"{code} }"', "messages.one_time_code.ru: must write a brace"),
         ('"{channel}: {code}"', '""', "messages.one_time_code.ru: must not be empty"),
         ('ru = "{channel}', 'de = "{channel}', "messages.one_time_code.de: unknown key"),
+        ('"{code} от {channel}"', '"{channel}"', "messages.messenger.ru: must have {code}"),
+        ('"This is {channel}: {code}"', '"{code} {x}"', "messages.voice.en: must have no other"),
+        ("VSu", "VS", "android.sms_retriever_hash: must be the 11 characters by which the SMS"),
+        ("VSu", "VS=", "android.sms_retriever_hash: must be the 11 characters by which the SMS"),
         (
             "access_token_seconds = 60",
             "access_token_seconds = 0",

@@ -19,6 +19,7 @@ from tests.http.provider import (
 from tests.http.provider import provider as run_provider
 
 CALLBACK = "http://localhost:8001/callback"
+APP_CALLBACK = "com.example.bakery:/callback"
 FINGERPRINT = ":".join(["0A"] * 32)
 CHANNELS = f"""
 [[channels]]
@@ -54,6 +55,7 @@ sign_in_seconds = 2
 [channels.android]
 package_name = "com.example.bakery"
 sha256_cert_fingerprints = ["{FINGERPRINT}"]
+sms_retriever_hash = "FA+9qCX9VSu"
 
 [channels.ios]
 app_id = "ABCDE12345.com.example.bakery"
@@ -65,6 +67,14 @@ secret = {{ file = "bakery" }}
 redirect_uris = ["{CALLBACK}"]
 grant_types = ["authorization_code", "refresh_token", "urn:x5id:oauth:grant-type:phone-otp"]
 refresh_token_policy = "always"
+
+[[channels.clients]]
+client_id = "bakery-app"
+client_name = "Bakery"
+platform = "android"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["{APP_CALLBACK}"]
 
 [[channels]]
 id = "kvass"
@@ -191,6 +201,17 @@ def test_a_message_has_the_channels_words_and_sender(
     assert "<span>Bakery</span>" in page
 
 
+def test_a_message_to_the_customer_of_an_android_app_ends_with_its_hash(
+    browser: Browser, provider: Running
+) -> None:
+    phone = new_phone()
+    browser.authorize(RelyingParty(provider, "bakery-app", APP_CALLBACK))
+    browser.submit("phone", phone=phone)
+    with provider.client() as client:
+        (message,) = client.get("/dev/inbox.json", params={"phone": phone}).json()
+    assert message["text"].endswith(f"\n\n@127.0.0.1 #{message['code']} FA+9qCX9VSu")
+
+
 def test_a_message_of_a_channel_that_says_nothing_is_ours(
     browser: Browser, provider: Running
 ) -> None:
@@ -199,7 +220,8 @@ def test_a_message_of_a_channel_that_says_nothing_is_ours(
     browser.submit("phone", phone=phone)
     with provider.client() as client:
         (message,) = client.get("/dev/inbox.json", params={"phone": phone}).json()
-    assert message["text"].startswith("Демомаркет: код ")
+    code = message["code"]
+    assert message["text"] == f"Демомаркет: {code}. Никому не говорите\n\n@127.0.0.1 #{code}"
     assert message["sender"] is None
 
 

@@ -490,9 +490,21 @@ def test_a_text_of_more_than_one_message_is_warned_of(shop: Shop) -> None:
     code, _, err = shop.run("plan", shop.file)
     assert code == 2
     assert re.fullmatch(
-        r"idp: warning: shop: messages.one_time_code.en is, .+ \d+ characters too long for one "
-        r"SMS\n",
+        r"idp: warning: shop: messages.one_time_code.en is, with its last line, \d+ characters too "
+        r"long for one SMS and paid for as 2\n",
         err,
+    )
+
+
+def test_a_standard_text_that_a_long_name_makes_too_long_is_warned_of(shop: Shop) -> None:
+    name = "Лавка на углу у старого вокзала"
+    shop.change('ru = "Лавка"', f'ru = "{name}"')
+    _, _, err = shop.run("plan", shop.file)
+    line = "\n\n@127.0.0.1 #000000"
+    excess = len(f"{name}: 000000. Никому не говорите{line}") - 70
+    assert err == (
+        "idp: warning: shop: the standard text in place of messages.one_time_code.ru is, with its "
+        f"last line, {excess} characters too long for one SMS and paid for as 2\n"
     )
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from conf.channels_file import DEMO_CHANNELS, ensure_secret_files
+from conf.channels_file import DEMO_CHANNELS, GROUP_CHANNELS, ensure_secret_files
 from conf.model import KeyEncryptionKey
 from idp import cli
 from keys.sealing import create_key_encryption_key, load_key_encryption_key
@@ -103,6 +104,28 @@ def test_check_judges_the_clients_metadata(run: Run, config: Path, directory: Pa
     assert code == 1
     assert "demo: " in out
     assert "response_types" in out
+
+
+def test_check_warns_of_a_text_that_is_paid_for_twice(
+    run: Run, config: Path, directory: Path
+) -> None:
+    ensure_secret_files([GROUP_CHANNELS], directory / "var" / "secrets")
+    text = GROUP_CHANNELS.read_text(encoding="utf-8")
+    text = text.replace('"logos/', f'"{GROUP_CHANNELS.parent}/logos/')
+    file = directory / "channels.toml"
+    arguments = ("check", "--config", config, "--channels", file)
+    file.write_text(text, encoding="utf-8")
+    assert run(*arguments) == (0, "nothing is wrong\n", "")
+    file.write_text(text.replace("не говорите", "не говорите " * 2, 1), encoding="utf-8")
+    code, out, err = run(*arguments)
+    assert (code, out) == (0, "nothing is wrong\n")
+    assert re.fullmatch(
+        r"idp: warning: [a-z-]+: messages.one_time_code.ru is, with its last line, \d+ characters "
+        r"too long for one SMS and paid for as 2\n",
+        err,
+    )
+    warnings = json.loads(run(*arguments, "--json")[1])["warnings"]
+    assert [f"idp: warning: {it}\n" for it in warnings] == [err]
 
 
 def test_check_without_a_file_is_a_usage_error(run: Run) -> None:
