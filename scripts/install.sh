@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `make run` (argument "run") or `make test` (argument "test") needs, and nothing twice:
 # distribution packages, .venv with the packages of the lock file and this project, and in it the
-# JavaScript library that the tests sign in with.
+# JavaScript that the tests use: a library to sign in with, and an SMS centre to send codes to.
 # When nothing is to be done it starts no Python and no package tool.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,6 +21,14 @@ library=oidc-client-ts
 library_version=3.5.0
 library_sha512=976abc97d0930933a56d7f809cae29dccfb8084a4aa7242195ee9b95091d1619b422c06ab319b5e5b61a49ad751bba5676c62be9ea5db116712690b20916d3f0
 library_file=.venv/browser/$library-$library_version.js
+
+# The SMS centre: a package with all that it needs, fetched likewise.
+sms_centre=.venv/javascript/smpp-0.5.1
+sms_centre_packages='
+smpp 0.5.1 7a43c264956e19c377b6fb497b29305b3e23cf3fa367bf7570753ba798a1adc3b1be6cb04f1388e287663adab2c4198f78816f1dbde00a076b8c0d7506e4734b
+iconv-lite 0.6.3 e1f0a4efdc2c84c773329dab1f4eaa5ab244e22a25a8b842507f8e8ae22053ef91074fbde0d9432fcd5ab4eec65f9e6e50ab9ea34b711cdb6f13223a0fb59d33
+safer-buffer 2.1.2 619a372bcd920fb462ca2d04d4440fa232f3ee4a5ea6749023d2323db1c78355d75debdbe5d248eeda72376003c467106c71bbbdcc911e4d1c6f0a9c42b894b6
+'
 
 # python3-venv is what Debian keeps ensurepip in.
 usable_python() {
@@ -59,11 +67,15 @@ missing_packages() {
         [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
         have luacheck || echo lua-check
         have softhsm2-util || echo softhsm2
-        have npm || [ -e "$library_file" ] || echo npm
+        have npm || { [ -e "$library_file" ] && [ -e "$sms_centre" ]; } || echo npm
+        have node || echo nodejs
+        have bearerbox || echo kannel
+        [ -e /usr/lib/kannel/test/fakesmsc ] || echo kannel-extras
     fi
 }
 
-# Debian's tarantool enables no instance, so its unit only runs /bin/true: no server is left behind.
+# Debian's tarantool enables no instance, so its unit only runs /bin/true, and kannel's is masked:
+# no server is left behind.
 install_packages() {
     if ! have apt-get; then
         say "Please install $* (Debian's names) with this system's package tool, then repeat the command."
@@ -81,6 +93,9 @@ install_packages() {
     apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
     # One repository that does not answer need not matter: the installation below decides.
     $apt update || say "apt-get update failed; going on with the package lists that are there."
+    case " $* " in
+        *" kannel "*) ! have systemctl || $as_root systemctl --quiet mask kannel.service ;;
+    esac
     $apt install --yes --no-install-recommends "$@" >/dev/null || {
         say "apt-get could not install $*; the reason stands above."
         exit 1
@@ -109,23 +124,38 @@ install_python_packages() {
         --no-index --no-build-isolation --no-deps --editable .
 }
 
+# fetch NAME VERSION SHA512: leaves the archive of an npm package in $unpacked, and its path in $archive.
+fetch() {
+    say "Installing $1 $2 ..."
+    npm pack --loglevel=error --pack-destination "$unpacked" "$1@$2" >/dev/null || {
+        say "npm could not fetch $1; the reason stands above."
+        exit 1
+    }
+    archive=$unpacked/$1-$2.tgz
+    printf '%s  %s\n' "$3" "$archive" | sha512sum --check --status || {
+        say "$1 $2 is not what it was when it was chosen."
+        exit 1
+    }
+}
+
 install_browser_library() {
-    say "Installing $library $library_version ..."
-    unpacked=$(mktemp -d)
-    trap 'rm -rf "$unpacked"' EXIT
-    npm pack --loglevel=error --pack-destination "$unpacked" "$library@$library_version" >/dev/null || {
-        say "npm could not fetch $library; the reason stands above."
-        exit 1
-    }
-    archive=$unpacked/$library-$library_version.tgz
-    printf '%s  %s\n' "$library_sha512" "$archive" | sha512sum --check --status || {
-        say "$library $library_version is not what it was when it was chosen."
-        exit 1
-    }
+    fetch "$library" "$library_version" "$library_sha512"
     tar -xzf "$archive" -C "$unpacked" "package/dist/browser/$library.min.js"
     rm -rf "${library_file%/*}"
     mkdir "${library_file%/*}"
     mv "$unpacked/package/dist/browser/$library.min.js" "$library_file"
+}
+
+install_sms_centre() {
+    printf '%s' "$sms_centre_packages" | while read -r name version sha512; do
+        [ -n "$name" ] || continue
+        fetch "$name" "$version" "$sha512"
+        mkdir -p "$unpacked/sms_centre/$name"
+        tar -xzf "$archive" -C "$unpacked/sms_centre/$name" --strip-components=1
+    done
+    rm -rf "${sms_centre%/*}"
+    mkdir "${sms_centre%/*}"
+    mv "$unpacked/sms_centre" "$sms_centre"
 }
 
 packages=$(missing_packages)
@@ -143,4 +173,9 @@ if ! [ -x .venv/bin/idp ] || ! [ -r "$stamp" ] || [ "$wanted" != "$(cat "$stamp"
     [ "$purpose" = run ] || sha256sum requirements.lock pyproject.toml >.venv/installed.run
 fi
 
-[ "$purpose" = run ] || [ -e "$library_file" ] || install_browser_library
+if [ "$purpose" = test ]; then
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    [ -e "$library_file" ] || install_browser_library
+    [ -e "$sms_centre" ] || install_sms_centre
+fi

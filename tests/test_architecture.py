@@ -24,6 +24,7 @@ HOMES = {
     "phonenumbers": ("flows/phones.py",),
     "pkcs11": ("keys/hsm.py", "keys/pkcs11_sessions.py"),
     "prometheus_client": ("idp/metrics.py",),
+    "smpp34": ("idp/outbound/",),
     "starlette": ("idp/",),
     "structlog": ("idp/",),
     "tarantool": ("storage/",),
