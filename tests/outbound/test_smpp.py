@@ -2,6 +2,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from flows.ports import (
     Submitted,
 )
 from idp.outbound.smpp import SmppProvider
+from tests.http.provider import create_certificate
 from tests.outbound.sms_centre import SmsCentre, sms_centre
 
 LATIN = "Shop: your code is 012345. {[€]}\n\n@id.example.com #012345"
@@ -304,6 +306,25 @@ async def test_a_session_that_ends_is_begun_again(centre: SmsCentre, connect: Co
         await centre.do(drop=True)
         await centre.see("bind_transceiver", 2)
         assert await provider.submit(submission()) == Submitted("m2")
+
+
+async def test_tls_is_for_whom_the_system_trusts(
+    receipts: Receipts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = create_certificate(tmp_path, "127.0.0.1")
+    async with sms_centre(*certificate) as centre:
+        for trusted in (False, True):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+            provider = SmppProvider(settings(centre, tls=True), receipts)
+            try:
+                if trusted:
+                    assert await provider.submit(submission()) == Submitted("m1")
+                else:
+                    await seconds_of(provider.submit(submission()), SubmissionRefused)
+            finally:
+                await provider.close()
+    assert len(centre.seen("bind_transceiver")) == 1
 
 
 async def test_closing_unbinds(centre: SmsCentre, connect: Connect) -> None:
