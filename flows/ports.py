@@ -77,6 +77,10 @@ class SubmissionRefused(Exception):
     """The provider has certainly not taken it. The message is for the log, without secrets."""
 
 
+class ProviderUnavailable(SubmissionRefused):
+    """It has not taken this one and takes none at the moment: the fault is the provider's own."""
+
+
 class SubmissionUncertain(Exception):
     """The provider may have taken it: no answer came. The message is for the log."""
 

@@ -10,6 +10,8 @@ import smpp34
 
 from conf.smpp_settings import SmppSettings
 from flows.ports import (
+    Log,
+    ProviderUnavailable,
     Receipt,
     Submission,
     SubmissionRefused,
@@ -27,6 +29,8 @@ _INTERNATIONAL, _ISDN = 1, 1  # 5.2.5, 5.2.6: what E.164 is
 _STATUSES: Final = {
     value: name for name, value in vars(smpp34).items() if name.startswith("ESME_R")
 }
+# 5.1.3: what another message would be told too, for a while.
+_ITS_OWN_FAULT: Final = frozenset({0x04, 0x08, 0x14, 0x58})  # unbound, broken, full, throttling
 
 
 class SmppProvider:
@@ -35,14 +39,11 @@ class SmppProvider:
     The library sends `enquire_link` every 30 seconds and ends a session without an answer.
     """
 
-    def __init__(self, settings: SmppSettings, on_receipt: OnReceipt) -> None:
-        """Begin to bind, in the running event loop.
-
-        `on_receipt` is called for each receipt in turn and must not raise: the SMS centre has its
-        answer by then, and tells nothing twice.
-        """
+    def __init__(self, settings: SmppSettings, on_receipt: OnReceipt, log: Log) -> None:
+        """Begin to bind, in the running event loop. `on_receipt` is called for each in turn."""
         self._settings = settings
         self._on_receipt = on_receipt
+        self._log = log
         self._window = asyncio.Semaphore(settings.window)
         self._references = itertools.cycle(range(256))
         self._session: smpp34.Smsc | None = None
@@ -53,7 +54,7 @@ class SmppProvider:
     async def submit(self, submission: Submission) -> Submitted:
         """Hand it over. Raises SubmissionRefused and SubmissionUncertain."""
         if self._failure is not None:
-            raise SubmissionRefused(self._failure)
+            raise ProviderUnavailable(self._failure)
         begun = False
         try:
             async with asyncio.timeout(self._settings.answer_timeout):
@@ -61,13 +62,13 @@ class SmppProvider:
                 async with self._window:
                     session = self._session
                     if session is None:
-                        raise SubmissionRefused("its session has just ended")
+                        raise ProviderUnavailable("its session has just ended")
                     begun = True
                     return await self._submit(session, submission)
         except TimeoutError:
             if begun:
                 raise SubmissionUncertain("no answer came in time") from None
-            raise SubmissionRefused("there is no session, or no place in its window") from None
+            raise ProviderUnavailable("there is no session, or no place in its window") from None
 
     async def close(self) -> None:
         """End the session."""
@@ -83,7 +84,10 @@ class SmppProvider:
                 status = _STATUSES.get(answer.command_status, f"{answer.command_status:#010x}")
                 if index:  # the customer may be shown what has been taken
                     raise SubmissionUncertain(f"it refused part {index + 1}: {status}")
-                raise SubmissionRefused(f"it refused: {status}")
+                refusal = SubmissionRefused
+                if answer.command_status in _ITS_OWN_FAULT:
+                    refusal = ProviderUnavailable
+                raise refusal(f"it refused: {status}")
             provider_id = answer.message_id
         return Submitted(provider_id or None)
 
@@ -118,6 +122,8 @@ class SmppProvider:
             try:
                 session = await client.connect()
             except smpp34.SmppError as error:
+                if self._failure is None:
+                    self._log.warning("sms_centre_not_bound", reason=str(error))
                 self._failure = f"it cannot be bound to: {error}"
                 delay = min(2 * delay, _LONGEST_DELAY)
             else:
@@ -139,7 +145,15 @@ class SmppProvider:
         while isinstance(event := await session.next(), smpp34.DeliverSmEvent):
             receipt = receipt_of(event)
             if receipt is not None:
-                await self._on_receipt(receipt)
+                await self._take(receipt)
+
+    async def _take(self, receipt: Receipt) -> None:
+        try:
+            await self._on_receipt(receipt)
+        except Exception as error:  # noqa: BLE001  the next receipt must not suffer
+            # The SMS centre has its answer already. What is lost is covered as a receipt that
+            # never came is.
+            self._log.warning("receipt_not_noted", reason=type(error).__name__)
 
     def _client(self) -> smpp34.Client:
         settings = self._settings

@@ -9,6 +9,7 @@ import pytest
 
 from conf.smpp_settings import SmppSettings
 from flows.ports import (
+    ProviderUnavailable,
     Receipt,
     Submission,
     SubmissionRefused,
@@ -38,6 +39,24 @@ class Receipts:
             return [await self._told.get() for _ in range(count)]
 
 
+class Log:
+    """What it tells an operator."""
+
+    def __init__(self) -> None:
+        self.warnings: list[dict[str, object]] = []
+
+    def info(self, event: str, **_fields: object) -> None:
+        raise AssertionError(event)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.warnings.append({"event": event} | fields)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
 @pytest.fixture
 async def centre() -> AsyncIterator[SmsCentre]:
     async with sms_centre() as running:
@@ -53,10 +72,10 @@ Connect = Callable[..., AbstractAsyncContextManager[SmppProvider]]
 
 
 @pytest.fixture
-def connect(centre: SmsCentre, receipts: Receipts) -> Connect:
+def connect(centre: SmsCentre, receipts: Receipts, log: Log) -> Connect:
     @asynccontextmanager
     async def connected(**changed: Any) -> AsyncIterator[SmppProvider]:
-        provider = SmppProvider(settings(centre, **changed), receipts)
+        provider = SmppProvider(settings(centre, **changed), receipts, log)
         try:
             yield provider
         finally:
@@ -86,6 +105,7 @@ async def seconds_of(call: Awaitable[Submitted], error: type[Exception]) -> tupl
     begun = time.monotonic()
     with pytest.raises(error) as caught:
         await call
+    assert caught.type is error
     return time.monotonic() - begun, str(caught.value)
 
 
@@ -94,7 +114,7 @@ async def once_it_is_bound(provider: SmppProvider) -> Submitted:
         while True:
             try:
                 return await provider.submit(submission())
-            except SubmissionRefused:
+            except ProviderUnavailable:
                 await asyncio.sleep(0.05)
 
 
@@ -189,21 +209,21 @@ async def test_two_long_texts_have_two_references(centre: SmsCentre, connect: Co
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "error", "told"),
     [
-        (0x58, "it refused: ESME_RTHROTTLED"),
-        (0x14, "it refused: ESME_RMSGQFUL"),
-        (0x0B, "it refused: ESME_RINVDSTADR"),
-        (0x45, "it refused: 0x00000045"),
-        (0x0401, "it refused: 0x00000401"),  # a vendor's own
+        (0x58, ProviderUnavailable, "it refused: ESME_RTHROTTLED"),
+        (0x14, ProviderUnavailable, "it refused: ESME_RMSGQFUL"),
+        (0x0B, SubmissionRefused, "it refused: ESME_RINVDSTADR"),
+        (0x45, SubmissionRefused, "it refused: 0x00000045"),
+        (0x0401, SubmissionRefused, "it refused: 0x00000401"),  # a vendor's own
     ],
 )
 async def test_a_refusal_is_told_and_the_session_goes_on(
-    centre: SmsCentre, connect: Connect, status: int, told: str
+    centre: SmsCentre, connect: Connect, status: int, error: type[Exception], told: str
 ) -> None:
     await centre.do(behave={"status": status})
     async with connect() as provider:
-        assert (await seconds_of(provider.submit(submission()), SubmissionRefused))[1] == told
+        assert (await seconds_of(provider.submit(submission()), error))[1] == told
         await centre.do(behave={"status": 0})
         assert await provider.submit(submission()) == Submitted("m2")
     assert len(centre.seen("bind_transceiver")) == 1
@@ -254,7 +274,7 @@ async def test_what_finds_no_place_in_the_window_is_refused_and_never_sent(
         )
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds.count(SubmissionUncertain) == 2
-        assert kinds.count(SubmissionRefused) == 3
+        assert kinds.count(ProviderUnavailable) == 3
         await centre.do(behave={"submit": ""})
         assert await provider.submit(submission("the next")) == Submitted("m3")
     assert [pdu["text"] for pdu in centre.seen("submit_sm")] == [LATIN, LATIN, "the next"]
@@ -281,23 +301,25 @@ async def test_without_a_session_all_is_refused_and_it_is_bound_once_it_can_be(
     await centre.do(behave=behaviour)
     async with connect(answer_timeout=0.5) as provider:
         await centre.see("bind_transceiver")
-        await seconds_of(provider.submit(submission()), SubmissionRefused)
+        await seconds_of(provider.submit(submission()), ProviderUnavailable)
         await centre.do(behave={"bind": "", "bind_status": 0})
         bound = len(centre.seen("bind_transceiver"))
         await centre.see("bind_transceiver", bound + 1)
         assert await once_it_is_bound(provider) == Submitted("m1")
 
 
-async def test_a_centre_that_is_not_there_is_told_at_once() -> None:
+async def test_a_centre_that_is_not_there_is_told_at_once(log: Log) -> None:
     nobody = SmppSettings("127.0.0.1", 1, "shop", "secret12", tls=False, answer_timeout=5.0)
-    provider = SmppProvider(nobody, Receipts())
+    provider = SmppProvider(nobody, Receipts(), log)
     try:
-        await seconds_of(provider.submit(submission()), SubmissionRefused)
-        took, told = await seconds_of(provider.submit(submission()), SubmissionRefused)
+        await seconds_of(provider.submit(submission()), ProviderUnavailable)
+        took, told = await seconds_of(provider.submit(submission()), ProviderUnavailable)
     finally:
         await provider.close()
     assert took < ROOM
-    assert told.startswith("it cannot be bound to: TCP connect to 127.0.0.1:1 failed")
+    reason = told.removeprefix("it cannot be bound to: ")
+    assert reason.startswith("TCP connect to 127.0.0.1:1 failed")
+    assert log.warnings == [{"event": "sms_centre_not_bound", "reason": reason}]
 
 
 async def test_a_session_that_ends_is_begun_again(centre: SmsCentre, connect: Connect) -> None:
@@ -309,19 +331,19 @@ async def test_a_session_that_ends_is_begun_again(centre: SmsCentre, connect: Co
 
 
 async def test_tls_is_for_whom_the_system_trusts(
-    receipts: Receipts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    receipts: Receipts, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = create_certificate(tmp_path, "127.0.0.1")
     async with sms_centre(*certificate) as centre:
         for trusted in (False, True):
             if trusted:
                 monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-            provider = SmppProvider(settings(centre, tls=True), receipts)
+            provider = SmppProvider(settings(centre, tls=True), receipts, log)
             try:
                 if trusted:
                     assert await provider.submit(submission()) == Submitted("m1")
                 else:
-                    await seconds_of(provider.submit(submission()), SubmissionRefused)
+                    await seconds_of(provider.submit(submission()), ProviderUnavailable)
             finally:
                 await provider.close()
     assert len(centre.seen("bind_transceiver")) == 1
@@ -401,6 +423,26 @@ async def test_receipts_of_earlier_messages_come_without_a_submission(
         await centre.see("bind_transceiver")
         await centre.do(deliver={"esm_class": 4, "short_message": RECEIPT.format("m9", "DELIVRD")})
         assert await receipts.see(1) == [Receipt("m9", delivered=True)]
+
+
+async def test_a_receipt_that_cannot_be_noted_harms_no_other(
+    centre: SmsCentre, receipts: Receipts, log: Log
+) -> None:
+    async def note(receipt: Receipt) -> None:
+        if receipt.provider_id == "m1":
+            raise ConnectionError
+        await receipts(receipt)
+
+    provider = SmppProvider(settings(centre), note, log)
+    try:
+        await centre.see("bind_transceiver")
+        for name in ("m1", "m2"):
+            text = RECEIPT.format(name, "DELIVRD")
+            await centre.do(deliver={"esm_class": 4, "short_message": text})
+        assert await receipts.see(1) == [Receipt("m2", delivered=True)]
+    finally:
+        await provider.close()
+    assert log.warnings == [{"event": "receipt_not_noted", "reason": "ConnectionError"}]
 
 
 async def test_the_event_loop_goes_on_meanwhile(centre: SmsCentre, connect: Connect) -> None:
