@@ -23,7 +23,7 @@ class SmppSettings:
 
     `source` is the sender where a channel has none; a sender of digits is of `source_ton` and
     `source_npi`, one with letters is alphanumeric. At most `window` submissions are without an
-    answer at a time, each for `answer_timeout`.
+    answer at a time. Each has half of `answer_timeout` for a place there, and half for its answer.
     """
 
     host: str

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -45,7 +46,9 @@ class SmppProvider:
         self._on_receipt = on_receipt
         self._log = log
         self._window = asyncio.Semaphore(settings.window)
-        self._references = itertools.cycle(range(256))
+        # Not from the same one in each worker: a phone puts together what has one reference.
+        self._references = itertools.count(secrets.randbelow(256))
+        self._client = self._new_client()
         self._session: smpp34.Smsc | None = None
         self._bound = asyncio.Event()
         self._failure: str | None = None  # of the last try to bind
@@ -55,20 +58,22 @@ class SmppProvider:
         """Hand it over. Raises SubmissionRefused and SubmissionUncertain."""
         if self._failure is not None:
             raise ProviderUnavailable(self._failure)
-        begun = False
+        seconds = self._settings.answer_timeout / 2  # the other half is left for the answer
         try:
-            async with asyncio.timeout(self._settings.answer_timeout):
+            async with asyncio.timeout(seconds):
                 await self._bound.wait()
-                async with self._window:
-                    session = self._session
-                    if session is None:
-                        raise ProviderUnavailable("its session has just ended")
-                    begun = True
-                    return await self._submit(session, submission)
+                await self._window.acquire()
         except TimeoutError:
-            if begun:
-                raise SubmissionUncertain("no answer came in time") from None
             raise ProviderUnavailable("there is no session, or no place in its window") from None
+        try:
+            if self._session is None:
+                raise ProviderUnavailable("its session has just ended")
+            async with asyncio.timeout(seconds):
+                return await self._submit(self._session, submission)
+        except TimeoutError:
+            raise SubmissionUncertain("no answer came in time") from None
+        finally:
+            self._window.release()
 
     async def close(self) -> None:
         """End the session."""
@@ -78,7 +83,7 @@ class SmppProvider:
 
     async def _submit(self, session: smpp34.Smsc, submission: Submission) -> Submitted:
         provider_id = None
-        for index, part in enumerate(parts(submission.text, next(self._references))):
+        for index, part in enumerate(parts(submission.text, next(self._references) % 256)):
             answer = await self._send(session, submission, part)
             if not answer.is_success:
                 status = _STATUSES.get(answer.command_status, f"{answer.command_status:#010x}")
@@ -113,14 +118,16 @@ class SmppProvider:
             )
         except smpp34.SmppError:
             # The library tells a lost connection and a generic_nack by exceptions alike.
+            if not await self._client.is_alive():
+                self._forget(session)
             raise SubmissionUncertain("the session ended before an answer came") from None
 
     async def _keep_bound(self) -> None:
         delay = _FIRST_DELAY
         while True:
-            client = self._client()
+            self._client = self._new_client()
             try:
-                session = await client.connect()
+                session = await self._client.connect()
             except smpp34.SmppError as error:
                 if self._failure is None:
                     self._log.warning("sms_centre_not_bound", reason=str(error))
@@ -131,11 +138,10 @@ class SmppProvider:
                 try:
                     await self._serve(session)
                 finally:
-                    self._session = None
-                    self._bound.clear()
+                    self._forget(session)
                     await _unbind(session)
             finally:
-                await client.stop()
+                await self._client.stop()
             await asyncio.sleep(delay)
 
     async def _serve(self, session: smpp34.Smsc) -> None:
@@ -155,7 +161,12 @@ class SmppProvider:
             # never came is.
             self._log.warning("receipt_not_noted", reason=type(error).__name__)
 
-    def _client(self) -> smpp34.Client:
+    def _forget(self, session: smpp34.Smsc) -> None:
+        if self._session is session:
+            self._session = None
+            self._bound.clear()
+
+    def _new_client(self) -> smpp34.Client:
         settings = self._settings
         return smpp34.Client(
             settings.host,

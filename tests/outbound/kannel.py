@@ -76,10 +76,10 @@ class Received:
 class Kannel:
     """A running Kannel.
 
-    `sendsms` is the URL that takes a message in its query (or the form of a POST): `username`,
-    `password`, `from`, `to`, `text`, `charset`, `coding` (0 for the default alphabet, 2 for UCS-2),
-    `dlr-mask` and `dlr-url`. It answers 202. Its answer has no name for the message, so `dlr-url`
-    must hold the sender's own; Kannel fills in `%d` (1 delivered, 2 not) and others.
+    `sendsms` is the URL that takes a message in its query: `username`, `password`, `from`, `to`,
+    `text`, `charset`, `coding` (0 for the default alphabet, 2 for UCS-2), `dlr-mask` and `dlr-url`.
+    It answers 202. Its answer has no name for the message, so `dlr-url` must hold the sender's own;
+    Kannel fills in `%d` (1 delivered, 2 not) and others.
     """
 
     sendsms: str
