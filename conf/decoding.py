@@ -152,6 +152,17 @@ class Table:
         self.fault(name, "must be a list of texts")
         return ()
 
+    def integers(self, name: str, low: int, high: int) -> tuple[int, ...]:
+        """Return a list of whole numbers from `low` to `high`; an absent one is empty."""
+        value = self._take(name, [])
+        if isinstance(value, list) and all(
+            isinstance(item, int) and not isinstance(item, bool) and low <= item <= high
+            for item in value
+        ):
+            return tuple(value)
+        self.fault(name, f"must be a list of whole numbers, {low}..{high}")
+        return ()
+
     def url(self, name: str, faults: Callable[[str], Iterable[str]] = url_faults) -> str:
         """Return a required URL in which `faults` finds nothing to object to."""
         value = self.text(name)

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from conf.delivery import Delivery
+
 DAY: Final = 86_400
 
 LogFormat = Literal["json", "console"]
@@ -146,14 +148,6 @@ class TestNumbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Messenger:
-    """The gateway that takes messages to customers: a JSON POST to `url` with `headers`."""
-
-    url: str
-    headers: Mapping[str, str] = field(repr=False)  # they carry the gateway's secret
-
-
-@dataclass(frozen=True, slots=True)
 class OpenRegistration:
     """What clients may be that anybody registers, and how many of them there may be.
 
@@ -206,7 +200,7 @@ class Settings:
     lifetimes: Lifetimes
     otp: Otp
     test_numbers: tuple[TestNumbers, ...]
-    messenger: Messenger | None
+    delivery: Delivery
     registration: Registration
     interactions_per_address: Limit  # sign-ins begun; anybody can begin one, and each takes memory
     log_format: LogFormat

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from conf.decoding import ConfigurationError, Form, Source, Table, read_toml
+from conf.delivery_settings import read_delivery
 from conf.key_settings import read_hsm, read_key_encryption_keys, read_keys
 from conf.model import (
     DAY,
@@ -25,7 +26,6 @@ from conf.model import (
     Limit,
     Listen,
     LogFormat,
-    Messenger,
     Otp,
     Registration,
     Settings,
@@ -45,7 +45,6 @@ __all__ = [
     "Limit",
     "Listen",
     "LogFormat",
-    "Messenger",
     "Otp",
     "Settings",
     "StoreSettings",
@@ -64,7 +63,6 @@ _PHONE: Final = Form(
 )
 _CODE: Final = Form(re.compile(r"[0-9]{6}"), "must be six digits")
 _LOG_FORMAT: Final = Form(re.compile("json|console"), "must be json or console")
-_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2: token
 
 # A test number is a door that anyone may open: enough for app stores' reviewers and monitoring.
 # A load test wants far more, and runs in development mode.
@@ -145,7 +143,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
             root, "interactions_per_address", _INTERACTIONS_PER_ADDRESS[development]
         ),
         registration=_registration(root.table("registration"), development=development),
-        messenger=_messenger(root.table("messenger")) if "messenger" in root else None,
+        delivery=read_delivery(root.table("delivery"), development=development),
         log_format=_log_format(root, "console" if development else "json"),
     )
     _check_together(root, settings)
@@ -172,8 +170,8 @@ def _check_together(root: Table, settings: Settings) -> None:
         for key, host in (("issuer", issuer_host), ("listen.host", settings.listen.host)):
             if host and not is_loopback(host):
                 root.fault(key, "must be loopback in development mode")
-    elif settings.messenger is None and not settings.test_numbers:
-        root.fault("messenger", "is required: without it nobody can receive a code")
+    elif not settings.delivery.providers and not settings.test_numbers:
+        root.fault("delivery.providers", "is required: without one nobody can receive a code")
     if (settings.metrics.host, settings.metrics.port) == (
         settings.listen.host,
         settings.listen.port,
@@ -277,16 +275,6 @@ def _test_numbers(root: Table, at_most: int) -> tuple[TestNumbers, ...]:
             table.fault("first", "must not begin a range that overlaps another one")
         ranges.append(numbers)
     return tuple(ranges)
-
-
-def _messenger(table: Table) -> Messenger:
-    headers = table.table("headers")
-    values: dict[str, str] = {}
-    for name in headers:
-        if not _HEADER.fullmatch(name):
-            headers.fault(name, "is not the name of an HTTP header")
-        values[name] = headers.text_or_secret(name)
-    return Messenger(table.url("url"), values)
 
 
 def _registration(table: Table, *, development: bool) -> Registration:

@@ -82,7 +82,10 @@ class ConsentMissing:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What the pages of an interaction show; `declined` are scopes that were declined before."""
+    """What the pages of an interaction show; `declined` are scopes that were declined before.
+
+    `delivery` is how the code reaches the customer (flows.ports.Kind), `failed` where it cannot.
+    """
 
     interaction_id: str
     step: str
@@ -91,6 +94,7 @@ class Journey:
     phone: str | None
     tries_left: int
     resend_after: int
+    delivery: str
     declined: frozenset[str]
 
 
@@ -202,16 +206,32 @@ async def read(
         return await again(provider, request, browser)
     if found.step == "cancelled":
         return denied(provider, request)
+    client = await client_of(provider, request)
     return Journey(
         interaction_id=interaction_id,
         step=found.step,
-        client=await client_of(provider, request),
+        client=client,
         request=request,
         phone=found.phone,
         tries_left=found.tries_left or 0,
         resend_after=max(0, (found.resend_at or 0) - now),
+        delivery=found.delivery or _first_kind(provider, client, found.phone),
         declined=frozenset(found.declined.split()),
     )
+
+
+async def delivery(provider: Provider, interaction_id: str, browser: Browser) -> str | None:
+    """How the code of an interaction reaches the customer, once that has been tried."""
+    found = await provider.store.interaction_read(
+        interaction_id, browser_hash=browser.hash, now=provider.clock()
+    )
+    return found.delivery if isinstance(found, o.FoundInteraction) else None
+
+
+def _first_kind(provider: Provider, client: Client, phone: str | None) -> str:
+    """How a code that is still queued will be sent."""
+    steps = provider.settings.delivery.steps(phone or "", client.channel.channel_id)
+    return steps[0].kind if steps else "sms"
 
 
 def denied(provider: Provider, request: AuthorizationRequest) -> Finished:

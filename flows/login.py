@@ -7,7 +7,6 @@ from flows.authorize import Checked
 from flows.errors import ConsentRequired, LoginRequired, TemporarilyUnavailable
 from flows.journeys import Begun, Browser, ConsentAwaited, Finished
 from flows.phones import normalise
-from flows.ports import MessengerError
 from flows.provider import Provider
 from flows.requests import respond_error
 from keys.hashing import random_id
@@ -72,10 +71,12 @@ async def _enter(provider: Provider, checked: Checked, browser: Browser) -> Begu
 async def submit_phone(
     provider: Provider, interaction_id: str, phone: str, browser: Browser
 ) -> CodeAwaited | ConsentAwaited | Rejected | Begun | Finished:
-    """The customer gave a phone, or asks for the code once more: send it, if it is time."""
+    """The customer gave a phone, or asks for the code once more: queue it, if it is time."""
     number = normalise(phone)
     if number is None:
         return Rejected("phone_invalid")
+    if not one_time_code.can_reach(provider, number):
+        return Rejected("number_refused")
     network = one_time_code.network_of(browser.address)
     source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
     challenge = one_time_code.new_challenge(provider, interaction_id, number, source)
@@ -93,20 +94,8 @@ async def submit_phone(
         return journeys.consent_awaited(provider, interaction_id, started)
     if not isinstance(started, o.OtpStarted):
         return await journeys.elsewhere(provider, started, browser)
-    if started.send and started.request is not None:
-        request = await journeys.stored(provider, started.request)
-        client = await journeys.client_of(provider, request)
-        try:
-            await one_time_code.send(
-                provider,
-                client,
-                request.locale,
-                interaction_id,
-                challenge=challenge,
-                started=started,
-            )
-        except MessengerError:
-            return Rejected("message_not_sent")
+    if started.send:
+        provider.outbox.wake()
     return CodeAwaited()
 
 
@@ -125,6 +114,7 @@ async def submit_code(
         wrong_tries=provider.settings.otp.wrong_tries_per_phone,
         sign_in=journeys.sign_in(provider, interaction_id, browser),
         now=provider.clock(),
+        call=one_time_code.is_call(digits),
     )
     match verified:
         case o.SignedIn():
@@ -135,16 +125,26 @@ async def submit_code(
             return ProfileAwaited()
         case o.CustomerBlocked():
             return AccessClosed()
+        case o.Malformed() | o.Wrong() | o.Limited() | o.Exhausted() | o.CodeExpired() | o.Spent():
+            return _code_rejected(verified)
+        case _:
+            return await journeys.elsewhere(provider, verified, browser)
+
+
+def _code_rejected(
+    refusal: o.Malformed | o.Wrong | o.Limited | o.Exhausted | o.CodeExpired | o.Spent,
+) -> Rejected:
+    match refusal:
+        case o.Malformed():
+            return Rejected("code_malformed")
         case o.Wrong(tries_left=left):
             return Rejected("code_wrong", tries_left=left)
         case o.Limited(retry_after=seconds):
             return Rejected("too_many_requests", retry_after=seconds)
         case o.Exhausted():
             return Rejected("code_exhausted")
-        case o.CodeExpired() | o.Spent():
-            return Rejected("code_expired")
         case _:
-            return await journeys.elsewhere(provider, verified, browser)
+            return Rejected("code_expired")
 
 
 async def submit_profile(

@@ -21,14 +21,12 @@ from flows.errors import (
     LoginRequired,
     RedirectToWeb,
     SlowDown,
-    TemporarilyUnavailable,
     UnauthorizedClient,
 )
 from flows.journeys import Browser
 from flows.login import profile_errors, shown_name
 from flows.parameters import Parameters
 from flows.phones import normalise
-from flows.ports import MessengerError
 from flows.provider import Provider
 from keys.hashing import b64url, random_id, random_secret, sha256
 from storage import outcomes as o
@@ -155,7 +153,7 @@ async def _begin(
     session = _Session.of(provider, client, random_secret(), address)
     # The draft's own example (5.1) brings the phone as the hint.
     text = parameters.get("phone") or parameters.get("login_hint")
-    phone = normalise(text) if text is not None else None
+    phone = _reachable(provider, text) if text is not None else None
     new = _new_challenge(session, phone) if phone is not None else None
     now = provider.clock()
     started = await provider.store.auth_session_start(
@@ -175,14 +173,13 @@ async def _begin(
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many sign-ins or codes were asked for", retry_after=seconds)
         case o.OtpStarted():
-            assert new is not None  # noqa: S101 - there is no challenge without one
-            return await _code_sent(session, new, started, checked.request.locale)
+            return _code_queued(session, started)
 
 
 async def _enter_phone(session: _Session, text: str) -> Insufficient:
     """Send a code, the first or once more, or to another phone than before."""
     provider = session.provider
-    phone = normalise(text)
+    phone = _reachable(provider, text)
     if phone is None:
         await _next_step(session)
         return session.awaits(phone_required=True, error_description=_NO_PHONE)
@@ -199,10 +196,15 @@ async def _enter_phone(session: _Session, text: str) -> Insufficient:
             raise SlowDown("too many codes were asked for", retry_after=seconds)
         case o.Refused():
             return session.awaits(phone_required=True, error_description=_NO_PHONE)
-        case o.OtpStarted(request=request) if request is not None:
-            return await _code_sent(session, new, started, request["locale"])
+        case o.OtpStarted():
+            return _code_queued(session, started)
         case _:
             raise InvalidSession(detail=repr(started))
+
+
+def _reachable(provider: Provider, text: str) -> str | None:
+    phone = normalise(text)
+    return phone if phone and one_time_code.can_reach(provider, phone) else None
 
 
 def _new_challenge(session: _Session, phone: str) -> NewChallenge:
@@ -212,22 +214,10 @@ def _new_challenge(session: _Session, phone: str) -> NewChallenge:
     return one_time_code.new_challenge(provider, session.interaction_id, phone, source)
 
 
-async def _code_sent(
-    session: _Session, new: NewChallenge, started: o.OtpStarted, locale: str
-) -> Insufficient:
+def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:
     provider = session.provider
     if started.send:
-        try:
-            await one_time_code.send(
-                provider,
-                session.client,
-                locale,
-                session.interaction_id,
-                challenge=new,
-                started=started,
-            )
-        except MessengerError as error:
-            raise TemporarilyUnavailable("the code could not be sent", retry_after=1) from error
+        provider.outbox.wake()
     now = provider.clock()
     return session.awaits(
         otp_required=True,
@@ -240,8 +230,7 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
     provider = session.provider
     digits = "".join(text.split())
     if not one_time_code.is_well_formed(digits):
-        step = await _next_step(session)
-        return msgspec.structs.replace(step, error_description="the code is malformed")
+        return await _malformed(session)
     verified = await provider.store.interaction_otp_verify(
         session.interaction_id,
         browser_hash=session.browser.hash,
@@ -251,10 +240,13 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
         sign_in=journeys.sign_in(provider, session.interaction_id, session.browser),
         now=provider.clock(),
         bound_client_id=session.client.client_id,
+        call=one_time_code.is_call(digits),
     )
     match verified:
         case o.Unregistered():
             return session.awaits(profile_required=True)
+        case o.Malformed():
+            return await _malformed(session)
         case o.Wrong(tries_left=left):
             return session.awaits(
                 otp_required=True, tries_left=left, error_description="the code is wrong"
@@ -273,6 +265,11 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
             return await _next_step(session)
         case _:
             return _signed_in(session, verified)
+
+
+async def _malformed(session: _Session) -> Insufficient:
+    step = await _next_step(session)
+    return msgspec.structs.replace(step, error_description="the code is malformed")
 
 
 async def _enter_profile(session: _Session, parameters: Parameters) -> CodeIssued | Insufficient:

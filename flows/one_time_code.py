@@ -3,15 +3,12 @@
 import ipaddress
 
 from conf.settings import Limit
-from flows import messages
-from flows.clients import Client
-from flows.ports import Message, MessengerError
 from flows.provider import Provider
 from keys.hashing import derive, random_id
-from storage.outcomes import OtpStarted
 from storage.records import KeyedLimit, NewChallenge
 
 DIGITS = 6
+CALL_DIGITS = 4  # the end of the number that a flash call comes from
 ACR = "urn:x5id:acr:phone-otp"
 AMR = "otp sms"  # RFC 8176 2
 
@@ -38,7 +35,18 @@ def hashes_of(provider: Provider, journey: str, code: str) -> list[bytes]:
 
 def is_well_formed(code: str) -> bool:
     """Whether a text can be a code at all; only then is it worth a try."""
-    return len(code) == DIGITS and code.isascii() and code.isdigit()
+    return len(code) in (DIGITS, CALL_DIGITS) and code.isascii() and code.isdigit()
+
+
+def is_call(code: str) -> bool:
+    """Whether a well-formed code can only be a flash call's."""
+    return len(code) != DIGITS
+
+
+def can_reach(provider: Provider, phone: str) -> bool:
+    """Whether anybody takes codes to a phone, or it needs nobody to."""
+    settings = provider.settings
+    return settings.delivery.reaches(phone) or settings.is_test_number(phone) is not None
 
 
 def new_challenge(provider: Provider, journey: str, phone: str, source: KeyedLimit) -> NewChallenge:
@@ -81,29 +89,3 @@ def network_of(address: str) -> str:
     ip = getattr(ip, "ipv4_mapped", None) or ip
     prefix = 24 if isinstance(ip, ipaddress.IPv4Address) else 64
     return str(ipaddress.ip_network((ip, prefix), strict=False))
-
-
-async def send(
-    provider: Provider,
-    client: Client,
-    locale: str,
-    journey: str,
-    *,
-    challenge: NewChallenge,
-    started: OtpStarted,
-) -> None:
-    """Send the code of a challenge that was started or repeated.
-
-    Raises MessengerError; the customer may then ask again at once.
-    """
-    phone = challenge.phone
-    code = code_of(provider, started.challenge_id)
-    text = messages.text(
-        "sms", locale, client.channel, code, provider.issuer, platform=client.platform
-    )
-    try:
-        await provider.messenger.send(Message(phone, text, code, client.channel.messages.sender))
-    except MessengerError as error:
-        provider.log.warning("message_not_sent", client_id=client.client_id, reason=str(error))
-        await provider.store.otp_not_sent(journey, attempt=challenge.attempt, now=provider.clock())
-        raise

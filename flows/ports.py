@@ -8,28 +8,11 @@ Clock = Callable[[], int]
 """The time in whole Unix seconds."""
 
 
-class MessengerError(Exception):
-    """The message was not taken for delivery."""
+class Outbox(Protocol):
+    """Sends the messages that are queued in the store."""
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A one-time code on its way to a customer; `phone` is E.164.
-
-    `sender` is whom it comes from; None leaves that to whoever delivers it.
-    """
-
-    phone: str
-    text: str
-    code: str
-    sender: str | None = None
-
-
-class Messenger(Protocol):
-    """Hands messages to whoever delivers them."""
-
-    async def send(self, message: Message, /) -> None:
-        """Hand a message over for delivery. Raises MessengerError."""
+    def wake(self) -> None:
+        """Say that there is one now. Nobody waits for its provider."""
 
 
 Kind = Literal["sms", "messenger", "flash_call", "voice"]

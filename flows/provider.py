@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from conf.settings import Settings
 from flows.clients import ClientDirectory
 from flows.passwords import PasswordHasher
-from flows.ports import Clock, Fetcher, Log, Messenger
+from flows.ports import Clock, Fetcher, Log, Outbox
 from flows.remote_jwks import RemoteKeys
 from keys.ring import KeyRing
 from storage.store import Store
@@ -22,7 +22,7 @@ class Provider:
     fetcher: Fetcher
     remote_keys: RemoteKeys
     passwords: PasswordHasher
-    messenger: Messenger
+    outbox: Outbox
     clock: Clock
     log: Log
 

@@ -13,14 +13,15 @@ from starlette.middleware import Middleware
 from conf.model import Settings
 from flows.clients import ClientDirectory
 from flows.passwords import PasswordHasher
-from flows.ports import Messenger
+from flows.ports import MessageProvider
 from flows.provider import Provider
 from flows.remote_jwks import RemoteKeys
 from idp import loops, metrics
 from idp.errors import http_exception
 from idp.http import Site
+from idp.outbound.dispatcher import Dispatcher, Waker
 from idp.outbound.fetcher import GuardedFetcher
-from idp.outbound.gateway import Gateway, NoGateway
+from idp.outbound.gateway import HttpGateway
 from idp.outbound.inbox import Inbox
 from idp.outbound.logos import Logos
 from idp.pages import Pages
@@ -73,6 +74,7 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
         stack.callback(fetcher.close)
         logos = Logos(fetcher, _now, log)
         stack.push_async_callback(logos.close)
+        waker = Waker()
         provider = Provider(
             settings=settings,
             store=store,
@@ -81,26 +83,28 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
             fetcher=fetcher,
             remote_keys=RemoteKeys(fetcher, _now, log),
             passwords=PasswordHasher(),
-            messenger=_messenger(application, settings, stack),
+            outbox=waker,
             clock=_now,
             log=log,
         )
         application.state.site = Site(provider, application.state.pages, logos)
         await stack.enter_async_context(loops.running(provider))
+        senders = _senders(application, settings, stack)
+        await stack.enter_async_context(Dispatcher(provider, senders, waker).running())
         yield
 
 
-def _messenger(
+def _senders(
     application: Starlette, settings: Settings, stack: contextlib.AsyncExitStack
-) -> Messenger:
-    if settings.development:
-        application.state.inbox = Inbox(settings.directory / "inbox.jsonl")
-        return application.state.inbox  # type: ignore[no-any-return]
-    if settings.messenger is None:
-        return NoGateway()
-    gateway = Gateway(settings.messenger, settings.ca_file)
-    stack.push_async_callback(gateway.close)
-    return gateway
+) -> dict[str, MessageProvider]:
+    """The message providers by name."""
+    inbox = Inbox(settings.directory / "inbox.jsonl")
+    application.state.inbox = inbox
+    senders: dict[str, MessageProvider] = {}
+    for provider in settings.delivery.providers:
+        senders[provider.id] = HttpGateway(provider, settings.ca_file) if provider.http else inbox
+        stack.push_async_callback(senders[provider.id].close)
+    return senders
 
 
 def _now() -> int:

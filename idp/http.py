@@ -55,19 +55,25 @@ def query(request: Request) -> Parameters:
     return Parameters.of(_pairs(data))
 
 
-async def form(request: Request) -> Parameters:
-    """The parameters of a form body; no body at all has none. Raises InvalidRequest."""
+async def body(request: Request) -> bytes:
+    """A request's body. Raises TooLarge."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > _SIZE_LIMIT:
             raise TooLarge("the body is too large")
+    return bytes(data)
+
+
+async def form(request: Request) -> Parameters:
+    """The parameters of a form body; no body at all has none. Raises InvalidRequest."""
+    data = await body(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != FORM:
         if not data and not content_type:
             return Parameters.of(())
         raise InvalidRequest(f"the content type must be {FORM}")
-    return Parameters.of(_pairs(bytes(data)))
+    return Parameters.of(_pairs(data))
 
 
 def _pairs(data: bytes) -> list[tuple[str, str]]:
@@ -134,6 +140,7 @@ def page(
         f"style-src 'self' 'nonce-{nonce}'",
         f"script-src 'self' 'nonce-{nonce}'",
         "img-src 'self'",
+        "connect-src 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
     ]

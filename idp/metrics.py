@@ -8,11 +8,13 @@ must be set before this module is.
 import functools
 import socket
 import threading
+from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, MetricsHandler
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, MetricsHandler
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 # Seconds. The system that this one replaces answered in 0.073 on average.
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -33,6 +35,22 @@ _store_seconds = Histogram(
     buckets=_STORE_BUCKETS,
 )
 _store_restarts = Counter("idp_store_restarts", "Times that the private Tarantool was restarted.")
+_messages = Counter(
+    "idp_messages",
+    "Messages with codes: submitted, refused, uncertain; later delivered or undelivered.",
+    ("provider", "outcome"),
+)
+_message_circuits = Gauge(
+    "idp_message_circuits_open",
+    "Workers that leave a message provider alone, because it fails.",
+    ("provider",),
+    multiprocess_mode="livesum",
+)
+_message_queue_age = Gauge(
+    "idp_message_queue_age_seconds",
+    "How long the oldest message had waited when messages were last taken from the queue.",
+    multiprocess_mode="livemax",
+)
 
 
 def request(route: str, method: str, status: int, seconds: float) -> None:
@@ -63,6 +81,21 @@ def _of_call(procedure: str, outcome: str) -> tuple[Counter, Histogram]:
     return _store_calls.labels(procedure, outcome), _store_seconds.labels(procedure)
 
 
+def message(provider: str, outcome: str) -> None:
+    """Count what became of one message at a message provider."""
+    _messages.labels(provider, outcome).inc()
+
+
+def message_circuit(provider: str, *, is_open: bool) -> None:
+    """Show whether this worker leaves a message provider alone."""
+    _message_circuits.labels(provider).set(is_open)
+
+
+def message_queue_age(seconds: int) -> None:
+    """Show how long the oldest message had waited that this worker has taken."""
+    _message_queue_age.set(seconds)
+
+
 def store_restart() -> None:
     """Count one restart of the private Tarantool."""
     _store_restarts.inc()
@@ -71,10 +104,21 @@ def store_restart() -> None:
 def serve(listener: socket.socket, directory: Path) -> None:
     """Answer on `listener`, in a thread, with the sums over what was counted in `directory`."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    _Collector(registry, path=str(directory))  # type: ignore[no-untyped-call]
     server = ThreadingHTTPServer(
         listener.getsockname()[:2], MetricsHandler.factory(registry), bind_and_activate=False
     )
     server.socket.close()
     server.socket = listener
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _Collector(MultiProcessCollector):
+    """Adds up what living and dead workers counted; what a dead one showed last is no more."""
+
+    def collect(self) -> Iterable[Metric]:
+        for path in Path(self._path).glob("gauge_live*_*.db"):
+            pid = path.stem.rpartition("_")[2]
+            if not Path(f"/proc/{pid}").exists():
+                mark_process_dead(pid, self._path)  # type: ignore[no-untyped-call]
+        return super().collect()  # type: ignore[no-untyped-call,no-any-return]

@@ -21,6 +21,7 @@ from idp.endpoints import (
     inbox,
     interaction,
     logout,
+    receipts,
     registration,
 )
 from idp.endpoints import tokens as t
@@ -75,6 +76,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/interaction/{interaction_id}/code", _GET, interaction.code_page),
     Endpoint("/interaction/{interaction_id}/code", _POST, interaction.code_submit),
     Endpoint("/interaction/{interaction_id}/resend", _POST, interaction.resend),
+    Endpoint("/interaction/{interaction_id}/delivery", _GET, interaction.delivery, errors="json"),
     Endpoint("/interaction/{interaction_id}/profile", _GET, interaction.profile_page),
     Endpoint("/interaction/{interaction_id}/profile", _POST, interaction.profile_submit),
     Endpoint("/interaction/{interaction_id}/consent", _GET, consent.consent_page),
@@ -88,6 +90,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/.well-known/apple-app-site-association", _GET, channel.ios_apps, errors="json"),
     Endpoint(consent.PARTNERS_PATH, _GET, consent.partners_page),
     Endpoint(consent.WITHDRAW_PATH, _POST, consent.withdraw),
+    Endpoint("/messages/{provider_id}/receipt", _BOTH, receipts.receipt, errors="json"),
     Endpoint("/livez", _GET, health.livez, errors="json"),
     Endpoint("/readyz", _GET, health.readyz, errors="json"),
 )  # fmt: skip

@@ -169,7 +169,8 @@ class Stored(Outcome, frozen=True, tag="stored"):
 class FoundInteraction(Outcome, frozen=True, tag="interaction"):
     """A login in progress.
 
-    At the step `consent`, `declined` is the scope that its customer declined before.
+    At the step `consent`, `declined` is the scope that its customer declined before. `delivery` is
+    how the code reaches the customer, `failed` where it cannot; None before anybody has tried.
     """
 
     step: Step
@@ -177,6 +178,7 @@ class FoundInteraction(Outcome, frozen=True, tag="interaction"):
     phone: str | None = None
     tries_left: int | None = None
     resend_at: int | None = None
+    delivery: str | None = None
     declined: str = ""
 
 
@@ -251,6 +253,10 @@ class Refused(Outcome, frozen=True, tag="refused"):
     """A test number that an ordinary customer owns."""
 
 
+class Malformed(Outcome, frozen=True, tag="malformed"):
+    """The digits of a flash call, where nobody was called; not counted."""
+
+
 class Wrong(Outcome, frozen=True, tag="wrong"):
     """A wrong code, counted."""
 
@@ -275,6 +281,21 @@ class Unregistered(Outcome, frozen=True, tag="unregistered"):
 
 class CustomerBlocked(Outcome, frozen=True, tag="customer_blocked"):
     """The phone is proven; nobody may sign in as this customer."""
+
+
+# Messages
+
+
+class Submitting(Outcome, frozen=True, tag="submitting"):
+    """The message is wanted, and the caller's to hand to the provider now."""
+
+
+class Noted(Outcome, frozen=True, tag="noted"):
+    """What became of a message is written down."""
+
+
+class Repeated(Outcome, frozen=True, tag="repeated"):
+    """A receipt that was there before."""
 
 
 # Customers and tokens
@@ -446,6 +467,7 @@ InteractionOtpVerify = (
     SignedIn
     | ConsentAwaited
     | Unregistered
+    | Malformed
     | Wrong
     | Exhausted
     | CodeExpired
@@ -473,7 +495,20 @@ ConsentsList = FoundConsents | Unknown
 ConsentWithdraw = Withdrawn | Unknown
 CustomerRead = FoundCustomer | Unknown
 OtpStart = OtpStarted | Refused | Limited | Unknown
-OtpRedeem = Redeemed | Wrong | Exhausted | CodeExpired | Spent | Limited | CustomerBlocked | Unknown
+OtpRedeem = (
+    Redeemed
+    | Malformed
+    | Wrong
+    | Exhausted
+    | CodeExpired
+    | Spent
+    | Limited
+    | CustomerBlocked
+    | Unknown
+)
+MessageSubmit = Submitting | Unknown
+MessageRefuse = Noted | Unknown
+MessageReceipt = Noted | Repeated | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed
 AccessTokenRead = Active | Inactive
 ServiceTokenRead = ServiceActive | Inactive

@@ -318,6 +318,25 @@ class NewChallenge(msgspec.Struct, frozen=True):
     send_limits: tuple[KeyedLimit, ...]
 
 
+class ClaimedMessage(msgspec.Struct, frozen=True):
+    """A code to send, and one worker's for a while.
+
+    `step` counts the steps of its cascade from 1. A `provider` has perhaps been given it already,
+    and takes it twice for once. It was queued `age` seconds ago; the code is good for `valid_for`.
+    """
+
+    journey: str
+    message_id: str
+    challenge_id: str
+    phone: str
+    client_id: str
+    locale: str
+    step: int
+    valid_for: int
+    age: int
+    provider: str | None = None
+
+
 class SignIn(msgspec.Struct, frozen=True):
     """What the caller brings to sign a customer in.
 

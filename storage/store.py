@@ -20,6 +20,7 @@ from storage.client_store import ClientStore
 from storage.connection import Connection, Observe
 from storage.consent_store import ConsentStore
 from storage.key_store import KeyStore
+from storage.message_store import MessageStore
 from storage.procedures import plain
 from storage.records import (
     KeyedLimit,
@@ -48,6 +49,7 @@ class Store(
     ClientStore,
     ConsentStore,
     KeyStore,
+    MessageStore,
     RegistrationStore,
     SecurityStore,
 ):
@@ -286,8 +288,12 @@ class Store(
         sign_in: SignIn,
         now: int,
         bound_client_id: str | None = None,
+        call: bool = False,
     ) -> o.InteractionOtpVerify:
-        """Check a one-time code and count the try; the right one of a known customer signs in."""
+        """Check a one-time code and count the try; the right one of a known customer signs in.
+
+        With `call` the code can only be a flash call's.
+        """
         return await self._call(
             "interaction_otp_verify",
             o.InteractionOtpVerify,
@@ -298,6 +304,7 @@ class Store(
             wrong_tries=_limit(wrong_tries),
             now=now,
             bound_client_id=bound_client_id,
+            call=call,
             **_sign_in(sign_in),
         )
 
@@ -331,10 +338,6 @@ class Store(
         """A customer's profile."""
         return await self._call("customer_read", o.CustomerRead, sub=sub)
 
-    async def otp_not_sent(self, journey: str, *, attempt: str, now: int) -> None:
-        """The message of a challenge could not be handed over: the next one need not wait."""
-        await self._call("otp_not_sent", Any, journey=journey, attempt=attempt, now=now)
-
     # The phone grant
 
     async def otp_start(
@@ -342,16 +345,21 @@ class Store(
         otp_session: str,
         *,
         client_id: str,
+        locale: str,
         challenge: NewChallenge,
         resend: bool,
         now: int,
     ) -> o.OtpStart:
-        """Begin a challenge for a client's own journey, or repeat the running one."""
+        """Begin a challenge for a client's own journey, or repeat the running one.
+
+        Its message is in `locale`.
+        """
         return await self._call(
             "otp_start",
             o.OtpStart,
             otp_session=otp_session,
             client_id=client_id,
+            locale=locale,
             resend=resend,
             now=now,
             **msgspec.to_builtins(challenge, builtin_types=(bytes,)),
@@ -370,8 +378,12 @@ class Store(
         wrong_tries: Limit,
         sign_in: SignIn,
         now: int,
+        call: bool = False,
     ) -> o.OtpRedeem:
-        """Check a one-time code; the right one finds or makes the customer and opens a grant."""
+        """Check a one-time code; the right one finds or makes the customer and opens a grant.
+
+        With `call` the code can only be a flash call's.
+        """
         return await self._call(
             "otp_redeem",
             o.OtpRedeem,
@@ -384,6 +396,7 @@ class Store(
             attempt=attempt,
             wrong_tries=_limit(wrong_tries),
             now=now,
+            call=call,
             **_sign_in(sign_in),
         )
 

@@ -14,14 +14,12 @@ from flows.errors import (
     InvalidRequest,
     InvalidScope,
     SlowDown,
-    TemporarilyUnavailable,
     UnauthorizedClient,
 )
 from flows.grants.grant import Authorized, Grant
 from flows.grants.names import PHONE_OTP, REFRESH_TOKEN
 from flows.parameters import Parameters
 from flows.phones import normalise
-from flows.ports import MessengerError
 from flows.provider import Provider
 from keys.hashing import random_id, sha256
 from storage import outcomes as o
@@ -38,7 +36,7 @@ class Started:
 
 
 async def start(provider: Provider, authorization: str | None, parameters: Parameters) -> Started:
-    """Send a one-time code to a phone; with an `otp_session`, the same code once more.
+    """Queue a one-time code for a phone; with an `otp_session`, the same code once more.
 
     Raises an OAuthError: InvalidRequest for what is no phone, SlowDown at a rate limit.
     """
@@ -49,6 +47,8 @@ async def start(provider: Provider, authorization: str | None, parameters: Param
     phone = normalise(parameters.require("phone"))
     if phone is None:
         raise InvalidRequest("phone is not a phone number")
+    if not one_time_code.can_reach(provider, phone):
+        raise InvalidRequest("phone is not a phone number that codes are sent to")
     presented = parameters.get("otp_session")
     otp_session = presented or random_id()
     now = provider.clock()
@@ -60,6 +60,7 @@ async def start(provider: Provider, authorization: str | None, parameters: Param
     started = await provider.store.otp_start(
         otp_session,
         client_id=client.client_id,
+        locale=client.channel.locale,
         challenge=challenge,
         resend=presented is not None,
         now=now,
@@ -74,17 +75,7 @@ async def start(provider: Provider, authorization: str | None, parameters: Param
         case o.OtpStarted():
             pass
     if started.send:
-        try:
-            await one_time_code.send(
-                provider,
-                client,
-                client.channel.locale,
-                otp_session,
-                challenge=challenge,
-                started=started,
-            )
-        except MessengerError as error:
-            raise TemporarilyUnavailable("the code could not be sent", retry_after=1) from error
+        provider.outbox.wake()
     return Started(otp_session, started.expires_at - now, max(0, started.resend_at - now))
 
 
@@ -119,10 +110,13 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
             lifetimes=client.lifetimes,
         ),
         now=provider.clock(),
+        call=one_time_code.is_call(otp),
     )
     match redeemed:
         case o.Redeemed():
             return Authorized(redeemed, scope, refresh_token if redeemed.refresh else None)
+        case o.Malformed():
+            raise InvalidGrant("the code is malformed")
         case o.Wrong(tries_left=left):
             raise InvalidGrant("the code is wrong", tries_left=left)
         case o.Exhausted():

@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flows import login
+from flows import journeys, login
 from flows.journeys import Begun, ConsentAwaited, Finished, Journey
 from flows.login import AccessClosed, CodeAwaited, ProfileAwaited, Rejected
-from flows.one_time_code import DIGITS
+from flows.one_time_code import CALL_DIGITS, DIGITS
 from flows.phones import mask
 from idp import http
 from idp.endpoints.journey import page, path_of, proceed, read, submitted, with_session
@@ -61,6 +61,9 @@ async def code_page(request: Request) -> Response:
     if journey.step == "phone" or journey.phone is None:
         return http.redirect(path_of(journey.interaction_id, "phone"))
     error, retry_after = _told(request)
+    if error is None and journey.delivery == "failed":
+        error = "message_not_sent"
+    called = journey.delivery == "flash_call"
     return page(
         request,
         "code.html",
@@ -73,8 +76,20 @@ async def code_page(request: Request) -> Response:
         tries_left=journey.tries_left,
         retry_after=retry_after,
         resend_after=journey.resend_after,
-        code_length=DIGITS,
+        code_length=CALL_DIGITS if called else DIGITS,
+        longest_code=DIGITS,
+        called=called,
+        delivery=journey.delivery,
+        delivery_href=path_of(journey.interaction_id, "delivery"),
     )
+
+
+async def delivery(request: Request) -> Response:
+    """How the code reaches the customer now, for the page that waits for it."""
+    current = await journeys.delivery(
+        http.site(request).provider, request.path_params["interaction_id"], http.browser(request)
+    )
+    return http.json({"delivery": current})
 
 
 async def code_submit(request: Request) -> Response:

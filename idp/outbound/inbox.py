@@ -1,16 +1,18 @@
-"""The messenger of development mode: a file that every worker writes, and the terminal."""
+"""The message provider of development mode: a file that every worker writes, and the terminal."""
 
 import asyncio
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
 
 import msgspec
 
-from flows.ports import Message
+from flows.ports import Submission, Submitted
 
 _SHOWN = 200
+_CALLED_FROM = "+7495123"  # and four digits that nobody knows before
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -21,21 +23,31 @@ class Delivered(msgspec.Struct, frozen=True):
     code: str
     at: str
     sender: str | None = None
+    kind: str = "sms"
 
 
 class Inbox:
-    """Keeps messages instead of sending them."""
+    """Keeps messages instead of sending them, and notes the number that a flash call is from."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def send(self, message: Message) -> None:
+    async def submit(self, submission: Submission) -> Submitted:
         """Keep a message, and show it on the terminal."""
+        kind, text, code = submission.kind, submission.text, submission.code
+        if kind == "flash_call":
+            code = f"{secrets.randbelow(10**4):04}"
+            text = f"{_CALLED_FROM}{code}"
         at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        delivered = Delivered(message.phone, message.text, message.code, at, message.sender)
+        delivered = Delivered(submission.phone, text, code, at, submission.sender, kind)
         await asyncio.to_thread(self._append, msgspec.json.encode(delivered) + b"\n")
-        one_line = " ".join(message.text.split())
-        sys.stderr.write(f"  SMS to {message.phone}: {one_line}\n")
+        one_line = " ".join(text.split())
+        what = "call" if kind == "flash_call" else "SMS"
+        sys.stderr.write(f"  {what} to {submission.phone}: {one_line}\n")
+        return Submitted(code=code if kind == "flash_call" else None)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     async def messages(self) -> list[Delivered]:
         """The latest messages, newest first."""

@@ -3,6 +3,8 @@
   "use strict";
 
   const SENT_FOR_MS = 10_000; // then a lost request may be sent again
+  const WATCH_MS = 3_000;
+  const WATCHED_FOR_MS = 180_000;
   const forms = [...document.forms];
   const unsent = (form) => {
     delete form.dataset.sent;
@@ -43,7 +45,7 @@
 
   const code = document.getElementById("code");
   if (code) {
-    const length = code.maxLength;
+    const length = Number(code.dataset.length);
     const cells = [...code.nextElementSibling.children];
     let submitted = false;
     const mark = () => {
@@ -71,6 +73,17 @@
       event.preventDefault();
       if (digits) fill(digits);
     });
+
+    // The page is made anew when the code comes another way, as long as nothing has been typed.
+    const { delivery, deliveryHref } = code.form.dataset;
+    const watched = async () => {
+      const answer = await fetch(deliveryHref).catch(() => null);
+      const current = answer?.ok ? (await answer.json()).delivery : null;
+      if (current && current !== delivery && !code.value) location.replace(location.pathname);
+    };
+    const watching = setInterval(watched, WATCH_MS);
+    setTimeout(clearInterval, WATCHED_FOR_MS, watching);
+    code.form.addEventListener("submit", () => clearInterval(watching));
 
     if ("OTPCredential" in window) {
       const waiting = new AbortController();

@@ -4,10 +4,12 @@ local audit_trail = require('audit_trail')
 local customers = require('customers')
 local e164 = require('e164')
 local limits = require('limits')
+local outbox = require('outbox')
 
 local M = {}
 
 local LONGEST = 600 -- seconds that a code lives, however often it is sent
+local FULL_RETRY = 10 -- seconds until the outbox may have room again
 
 local function started(challenge, send)
     return {
@@ -40,6 +42,9 @@ function M.start(journey, args)
             running = nil
         end
     end
+    if not args.test and outbox.is_full() then
+        return { type = 'limited', retry_after = FULL_RETRY }
+    end
     if not args.test then
         local wait = limits.take(args.send_limits, now)
         if wait > 0 then
@@ -51,39 +56,35 @@ function M.start(journey, args)
     })
     local resend_at = args.test and now or now + args.resend_after
     if running ~= nil then
-        return started(box.space.challenge:update(journey, {
+        running = box.space.challenge:update(journey, {
             { '=', 'resend_at', resend_at }, { '=', 'expires_at', now + args.validity },
             { '=', 'attempt', args.attempt },
-        }), not running.test)
+        })
+    else
+        running = rows.replace(box.space.challenge, {
+            journey = journey,
+            challenge_id = args.challenge_id,
+            phone = args.phone,
+            code_hash = args.otp_hash,
+            tries_left = args.tries,
+            resend_at = resend_at,
+            created_at = now,
+            expires_at = now + args.validity,
+            attempt = args.attempt,
+            test = args.test,
+            client_id = args.bound_client_id,
+        })
     end
-    return started(rows.replace(box.space.challenge, {
-        journey = journey,
-        challenge_id = args.challenge_id,
-        phone = args.phone,
-        code_hash = args.otp_hash,
-        tries_left = args.tries,
-        resend_at = resend_at,
-        created_at = now,
-        expires_at = now + args.validity,
-        attempt = args.attempt,
-        test = args.test,
-        client_id = args.bound_client_id,
-    }), not args.test)
+    outbox.queue(running, args)
+    return started(running, not running.test)
 end
 
--- The message of `attempt` could not be handed over: the next one need not wait.
-function M.not_sent(journey, args)
-    local challenge = box.space.challenge:get(journey)
-    if challenge ~= nil and challenge.attempt == args.attempt then
-        box.space.challenge:update(journey, { { '=', 'resend_at', args.now } })
-    end
-end
-
-local function wrong(challenge)
-    if challenge.tries_left == 0 then
+local function wrong(challenge, args)
+    local left = args.call and math.min(challenge.call_tries, challenge.tries_left) or challenge.tries_left
+    if left == 0 then
         return { type = 'exhausted' }
     end
-    return { type = 'wrong', tries_left = challenge.tries_left }
+    return { type = 'wrong', tries_left = left }
 end
 
 -- A code has one hash for each version of the secret that it may have been derived from.
@@ -97,8 +98,17 @@ local function holds(otp_hashes, code_hash)
     return false
 end
 
+-- The digits of a flash call are a second code, as long as the call's own tries last.
+local function is_right(challenge, args)
+    if challenge.call_hash ~= nil and challenge.call_tries > 0 and holds(args.otp_hashes, challenge.call_hash) then
+        return true
+    end
+    return holds(args.otp_hashes, challenge.code_hash)
+end
+
 -- Checks a code and counts the try. Returns the challenge when it is right, otherwise nil and the refusal.
 -- `spender` is who may present the right code again: a request that is repeated, or a browser's interaction.
+-- With `call` the code can only be a flash call's.
 function M.check(journey, args)
     local now = args.now
     local spender = args.spender or args.attempt
@@ -109,16 +119,20 @@ function M.check(journey, args)
     if now >= challenge.expires_at then
         return nil, { type = 'code_expired' }
     end
-    local right = holds(args.otp_hashes, challenge.code_hash)
+    local right = is_right(challenge, args)
     if challenge.spent_by ~= nil then
         if right and challenge.spent_by == spender then
             return challenge
         end
         return nil, { type = 'spent' }
     end
+    if args.call and challenge.call_hash == nil then
+        return nil, { type = 'malformed' }
+    end
     -- A request that is repeated after a lost answer is not another guess.
-    if challenge.tries_left == 0 or challenge.wrong_attempt == args.attempt then
-        return nil, wrong(challenge)
+    if challenge.tries_left == 0 or challenge.wrong_attempt == args.attempt
+            or (args.call and challenge.call_tries == 0) then
+        return nil, wrong(challenge, args)
     end
     local key = 'wrong:' .. e164.unpack(challenge.phone)
     local wrong_tries = { { key = key, burst = args.wrong_tries.burst, period = args.wrong_tries.period } }
@@ -139,12 +153,15 @@ function M.check(journey, args)
     challenge = box.space.challenge:update(journey, {
         { '-', 'tries_left', 1 }, { '=', 'wrong_attempt', args.attempt },
     })
+    if args.call then
+        challenge = box.space.challenge:update(journey, { { '-', 'call_tries', 1 } })
+    end
     if challenge.tries_left == 0 then
         audit_trail.record('code_exhausted', now, {
             client_id = args.client_id, detail = { phone = e164.mask(challenge.phone) },
         })
     end
-    return nil, wrong(challenge)
+    return nil, wrong(challenge, args)
 end
 
 return M

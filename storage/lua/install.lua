@@ -18,6 +18,7 @@ local API = {
     require('api.health'),
     require('api.interactions'),
     require('api.keys'),
+    require('api.messages'),
     require('api.phone'),
     require('api.refresh'),
     require('api.registration'),

@@ -3,6 +3,7 @@ local M = {}
 
 local STEPS = {
     require('migrations.0001_initial'),
+    require('migrations.0002_outbox'),
 }
 
 M.version = #STEPS

@@ -2,12 +2,14 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import conf
 from conf import settings
+from conf.delivery import Delivery, HttpGateway, MessageProvider, Route, Step
 from conf.model import OpenRegistration, Registration
 from conf.settings import (
     Address,
@@ -17,7 +19,6 @@ from conf.settings import (
     Lifetimes,
     Limit,
     Listen,
-    Messenger,
     Otp,
     Settings,
     StoreSettings,
@@ -30,7 +31,9 @@ PRODUCTION = """
 issuer = "https://id.example.com"
 directory = "data"
 key_encryption_keys = [{ id = "a", file = "kek" }]
-messenger.url = "https://sms.example.com/send"
+delivery.providers = [
+  { id = "sms", kind = "sms", url = "https://sms.example.com/send", form = { a = "{phone}{text}" } }
+]
 """
 
 
@@ -65,7 +68,18 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         test_numbers=(),
         registration=Registration(None, Limit(60, 3600), ()),
         interactions_per_address=Limit(6000, 3600),
-        messenger=Messenger("https://sms.example.com/send", {}),
+        delivery=Delivery(
+            (
+                MessageProvider(
+                    "sms",
+                    "sms",
+                    http=HttpGateway(
+                        "https://sms.example.com/send", "POST", form={"a": "{phone}{text}"}
+                    ),
+                ),
+            ),
+            (Route("+", (Step("sms", ("sms",)),)),),
+        ),
         log_format="json",
     )
 
@@ -107,12 +121,7 @@ def test_every_key_is_read(place: Path) -> None:
         first = "+79990000000"
         last = "+79990000009"
         code = "123456"
-        [messenger.headers]
-        Authorization = { file = "token" }
-        X-Api-Key = { env = "API_KEY" }
-        X-Sender = "shop"
         """,
-        environ={"API_KEY": "k"},
     )
     assert loaded.listen == Listen("::", 443, place / "cert.pem", place / "key.pem")
     assert loaded.metrics == Address("10.0.0.7", 9100)
@@ -125,12 +134,6 @@ def test_every_key_is_read(place: Path) -> None:
     assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)
     assert loaded.otp == Otp(10, 3, 0, Limit(1, 11), Limit(2, 12), Limit(4, 14), Limit(3, 3600))
     assert loaded.test_numbers == (settings.TestNumbers(79990000000, 79990000009, "123456"),)
-    assert loaded.messenger is not None
-    assert loaded.messenger.headers == {
-        "Authorization": "Bearer abc",
-        "X-Api-Key": "k",
-        "X-Sender": "shop",
-    }
 
 
 def test_an_override_replaces_the_value_in_the_file(place: Path) -> None:
@@ -147,10 +150,10 @@ def test_production_lets_http_pass_for_a_loopback_issuer(place: Path, host: str)
     assert load(place, PRODUCTION).https
 
 
-def test_production_without_a_messenger_needs_test_numbers(place: Path) -> None:
+def test_production_without_a_message_provider_needs_test_numbers(place: Path) -> None:
     numbers = [{"first": "+79990000000", "last": "+79990000000", "code": "000000"}]
-    loaded = load(place, PRODUCTION, {"test_numbers": numbers, "messenger": None})
-    assert loaded.messenger is None
+    loaded = load(place, PRODUCTION, {"test_numbers": numbers, "delivery": None})
+    assert loaded.delivery == Delivery()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -163,7 +166,7 @@ def test_development_is_plain_http_on_loopback_with_a_hundred_test_numbers(
     assert made.listen == Listen(host, 8765)
     assert made.workers == 2
     assert made.log_format == "console"
-    assert made.messenger is None
+    assert made.delivery.reaches("+79161234567")
     assert made.key_encryption_keys == (
         KeyEncryptionKey("development", file=tmp_path / "key-encryption-key"),
     )
@@ -290,7 +293,6 @@ def test_the_settings_survive_the_way_to_a_worker(place: Path) -> None:
         place,
         "listen = { tls_cert = 'cert.pem', tls_key = 'key.pem' }" + PRODUCTION,
         {
-            "messenger.headers": {"Authorization": {"file": "token"}},
             "ca_file": "ca.pem",
             "key_encryption_keys": [
                 {"id": "a", "file": "kek"},
@@ -303,10 +305,9 @@ def test_the_settings_survive_the_way_to_a_worker(place: Path) -> None:
 
 
 def test_a_secret_is_not_shown_by_repr(place: Path) -> None:
-    headers = {"Authorization": {"file": "token"}}
     hsm = {"module": "kek", "token_label": "idp", "pin": "735190"}
-    loaded = load(place, PRODUCTION, {"messenger.headers": headers, "hsm": hsm})
-    for secret in ("Bearer abc", "735190"):
+    loaded = load(place, PRODUCTION, {"hsm": hsm})
+    for secret in ("735190",):
         assert secret in loaded.to_json()
         assert secret not in repr(loaded)
 
@@ -324,8 +325,10 @@ def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> N
         "key_encryption_keys": [{"id": "a", "file": "kek"}],
         "listen.tls_cert": "cert.pem",
         "listen.tls_key": "key.pem",
-        "messenger.headers.Authorization": {"file": "token"},
     }
+    text, uncommented = (
+        re.sub(r'file = "/etc/idp/sms-\w+"', 'file = "token"', it) for it in (text, uncommented)
+    )
     examples: dict[str, object] = {
         "ca_file": "ca.pem",
         "hsm": None,
@@ -333,6 +336,8 @@ def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> N
         "registration.software_statement_issuers": [],
     }
     told = load(place, uncommented, files | examples)
-    assert told == load(place, text, files | examples)
+    annotated = load(place, text, files | examples)
+    assert told.delivery.providers[0] == annotated.delivery.providers[0]
+    assert replace(told, delivery=annotated.delivery) == annotated
     assert (told.lifetimes, told.otp) == (Lifetimes(), Otp())
     assert set(tomllib.loads(uncommented)) == set(Settings.__dataclass_fields__)

@@ -10,7 +10,9 @@ PRODUCTION = """
 issuer = "https://id.example.com"
 directory = "data"
 key_encryption_keys = [{ id = "a", file = "kek" }]
-messenger.url = "https://sms.example.com/send"
+delivery.providers = [
+  { id = "sms", kind = "sms", url = "https://sms.example.com/send", form = { a = "{phone}{text}" } }
+]
 """
 
 
@@ -112,24 +114,7 @@ def faults(place: Path, text: str, overrides: Mapping[str, object] | None = None
         ("otp.tries", 11, "otp.tries: must be 1..10"),
         ("otp.sends_per_phone.burst", 0, "otp.sends_per_phone.burst: must be 1..1000000"),
         ("otp.sends_per_phone.period", 1, "otp.sends_per_phone.period: unknown key"),
-        ("messenger", None, "messenger: is required"),
-        ("messenger.url", None, "messenger.url: is required"),
-        ("messenger.url", "http://sms.example.com", "messenger.url: must be https"),
-        ("messenger.headers", {"X Y": "z"}, "messenger.headers.X Y: is not the name of an HTTP"),
-        ("messenger.headers", {"X": 1}, "messenger.headers.X: must be a text"),
-        ("messenger.headers", {"X": "я"}, "messenger.headers.X: must be printable ASCII"),
-        ("messenger.headers", {"X": "a\r\nb"}, "messenger.headers.X: must not be empty or have"),
-        ("messenger.headers", {"X": {}}, "messenger.headers.X: must have exactly one of env, file"),
-        (
-            "messenger.headers",
-            {"X": {"env": "NOT_SET"}},
-            "messenger.headers.X.env: the environment variable NOT_SET is not set",
-        ),
-        (
-            "messenger.headers",
-            {"X": {"file": "no"}},
-            "messenger.headers.X.file: {}/no cannot be read: No such",
-        ),
+        ("delivery", None, "delivery.providers: is required"),
         ("registration.open", "yes", "registration.open: must be true or false"),
         (
             "registration.open_policy.redirect_hosts",
@@ -268,7 +253,7 @@ def test_all_faults_are_reported_together(place: Path) -> None:
         "issuer",
         "key_encryption_keys",
         "lifetimes.code_seconds",
-        "messenger",
+        "delivery.providers",
         "otp.tries",
     ]
 

@@ -29,6 +29,7 @@ from conf.channels_file import DEMO_CHANNELS, GROUP_CHANNELS, ensure_secret_file
 from conf.settings import load
 from idp.channels import apply_with_store
 from idp.dev import ensure_key_encryption_key
+from tests.process.processes import eventually
 from tests.process.server import Server, free_ports, running
 
 DEMO_CALLBACK = "http://localhost:8001/callback"
@@ -84,9 +85,20 @@ class Running:
 
     def code_for(self, phone: str) -> str:
         """The newest one-time code that was sent to a phone."""
+        return self.messages_for(phone)[0]["code"]
+
+    def messages_for(self, phone: str, at_least: int = 1) -> list[dict[str, str]]:
+        """All messages that were sent to a phone, the newest first, once there are so many."""
         with self.client() as client:
-            messages = client.get("/dev/inbox.json", params={"phone": phone}).json()
-        return str(messages[0]["code"])
+
+            def messages() -> list[dict[str, str]]:
+                found: list[dict[str, str]] = client.get(
+                    "/dev/inbox.json", params={"phone": phone}
+                ).json()
+                return found
+
+            eventually(lambda: len(messages()) >= at_least, f"{at_least} messages to {phone}")
+            return messages()
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ class Installation:
         self.config.write_text(
             f'issuer = "{ISSUER}"\ndirectory = "var"\nstore = {{ memory_bytes = {2**26} }}\n'
             f"key_encryption_keys = [{keys}]\nkeys = {{ algorithms = [{self._algorithms}] }}\n"
-            'messenger = { url = "https://sms.example.com/send" }\n',
+            'test_numbers = [{ first = "+79990000000", last = "+79990000009", code = "000000" }]\n',
             encoding="utf-8",
         )
 

@@ -19,7 +19,7 @@ issuer = "https://id.example.com"
 directory = "var"
 key_encryption_keys = [{ id = "tests", file = "key" }]
 store = { memory_bytes = 67108864 }
-messenger = { url = "https://sms.example.com/send" }
+test_numbers = [{ first = "+79990000000", last = "+79990000009", code = "000000" }]
 """
 
 

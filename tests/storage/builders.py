@@ -169,6 +169,7 @@ class PhoneGrant:
         return await store.otp_start(
             self.otp_session,
             client_id=self.client_id,
+            locale="ru",
             challenge=challenge,
             resend=self.resend,
             now=now,
@@ -204,6 +205,7 @@ def new_request(**changed: Any) -> dict[str, Any]:
         "code_challenge": CODE_CHALLENGE,
         "offline": False,
         "refresh": True,
+        "locale": "ru",
     } | changed
 
 

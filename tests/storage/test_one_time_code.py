@@ -251,20 +251,6 @@ async def test_a_code_does_not_live_for_ever_however_often_it_is_sent(
     assert next_one.challenge_id != first.challenge_id
 
 
-async def test_after_a_message_that_was_not_taken_the_next_one_is_due_at_once(
-    store: Store, new_journey: NewJourney
-) -> None:
-    journey, phone = await new_journey(), new_phone()
-    await journey.start(store, new_challenge(phone, attempt="lost"))
-    key = journey.name
-
-    await store.otp_not_sent(key, attempt="another", now=NOW)
-    assert not (await journey.start(store, new_challenge(phone))).send
-
-    await store.otp_not_sent(key, attempt="lost", now=NOW)
-    assert (await journey.start(store, new_challenge(phone))).send
-
-
 async def test_a_resend_gives_no_new_tries(store: Store, new_journey: NewJourney) -> None:
     journey, phone = await new_journey(), new_phone()
     await journey.start(store, new_challenge(phone))

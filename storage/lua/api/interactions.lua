@@ -55,6 +55,7 @@ function M.interaction_read(args)
     if challenge ~= nil then
         answer.tries_left = challenge.tries_left
         answer.resend_at = challenge.resend_at
+        answer.delivery = challenge.delivery
     end
     return answer
 end

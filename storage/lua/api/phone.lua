@@ -25,6 +25,7 @@ function M.interaction_otp_start(args)
         return { type = 'unknown' }
     end
     args.client_id = interaction.request.client_id
+    args.locale = interaction.request.locale
     args.phone = e164.pack(args.phone)
     local answer = challenges.start(args.interaction_id, args)
     if answer.type == 'started' then
@@ -34,12 +35,6 @@ function M.interaction_otp_start(args)
         answer.request = interaction.request
     end
     return answer
-end
-
--- For both kinds of journey.
-function M.otp_not_sent(args)
-    challenges.not_sent(args.journey, args)
-    return { type = 'noted' }
 end
 
 function M.interaction_otp_verify(args)

@@ -21,6 +21,8 @@ local function sweepers()
         { space.grant, function(row) grants.kill(row.grant_id) end },
         { space.code, drop(space.code) },
         { space.challenge, drop(space.challenge) },
+        { space.outbox, drop(space.outbox) },
+        { space.submission, function(row) space.submission:delete({ row.provider, row.provider_id }) end },
         { space.interaction, drop(space.interaction), INTERACTION_MEMORY },
         { space.authorization_request, drop(space.authorization_request) },
         { space.revoked_token, drop(space.revoked_token) },

@@ -1,0 +1,281 @@
+"""Sends what is queued in the store: each worker takes what is due, and goes on where one died.
+
+A message that this worker queued is taken at once; what others left behind is found by polling.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from conf.delivery import Step
+from flows.clients import Client
+from flows.delivery import call_hash, submission_of
+from flows.ports import (
+    MessageProvider,
+    ProviderUnavailable,
+    Submission,
+    SubmissionRefused,
+    SubmissionUncertain,
+    Submitted,
+)
+from flows.provider import Provider
+from idp import metrics
+from idp.outbound.circuit import Circuit
+from keys.hashing import random_id
+from storage.errors import StoreBug, StoreError
+from storage.outcomes import Submitting
+from storage.records import ClaimedMessage
+
+_MOST_AT_ONCE = 64
+_POLL_SECONDS = 0.5
+_CLAIM_SECONDS = 3  # nothing is handed over yet, so that another worker may soon take it
+_UNCERTAIN_SECONDS = 15  # until the next step, where no receipt is waited for
+_REPEAT_SECONDS = 0.5
+_STORE_SECONDS = 10.0  # for which a step is told to a store that does not answer
+_DRAIN_SECONDS = 5.0
+
+_Answer = TypeVar("_Answer")
+
+
+class Waker:
+    """The Outbox that flows know."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the dispatcher look into the queue now."""
+        self.event.set()
+
+
+class Dispatcher:
+    """Takes messages from the store through the steps of their cascades."""
+
+    def __init__(
+        self, provider: Provider, senders: Mapping[str, MessageProvider], waker: Waker
+    ) -> None:
+        """`senders` are the message providers by the names that the settings have for them."""
+        self._provider = provider
+        self._delivery = provider.settings.delivery
+        self._senders = senders
+        self._circuits = {name: Circuit() for name in senders}
+        self._event = waker.event
+        self._sending: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send for as long as the context lasts, and finish what has begun."""
+        taking = asyncio.create_task(self._take())
+        try:
+            yield
+        finally:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            if self._sending:
+                _, late = await asyncio.wait(self._sending, timeout=_DRAIN_SECONDS)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
+
+    async def _take(self) -> None:
+        failing = False
+        while True:
+            self._event.clear()
+            free = _MOST_AT_ONCE - len(self._sending)
+            taken = 0
+            try:
+                if free:
+                    taken = await self._claim(free)
+                failing = False
+            except StoreError as error:
+                if not failing:
+                    self._provider.log.warning("messages_not_claimed", reason=str(error))
+                failing = True
+            if taken == 0 or taken < free:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        # Many workers look: they must not all come at once.
+        seconds = _POLL_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+
+    async def _claim(self, limit: int) -> int:
+        claim, now = random_id(), self._provider.clock()
+        messages = await self._provider.store.message_claim(
+            claim, limit=limit, lease=_CLAIM_SECONDS, now=now
+        )
+        metrics.message_queue_age(max((it.age for it in messages if it.step == 1), default=0))
+        for message in messages:
+            task = asyncio.create_task(self._send(message, claim))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+        return len(messages)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if len(self._sending) == _MOST_AT_ONCE - 1:
+            self._event.set()
+
+    async def _send(self, message: ClaimedMessage, claim: str) -> None:
+        log = self._provider.log
+        try:
+            await self._step(message, claim)
+        except StoreError as error:
+            log.warning("message_state_unknown", client_id=message.client_id, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - one message must not end the others'
+            log.warning("message_failed", client_id=message.client_id, reason=repr(error))
+
+    async def _step(self, message: ClaimedMessage, claim: str) -> None:
+        client = await self._provider.clients.get(message.client_id)
+        steps = self._steps(client, message)
+        if client is None or message.step > len(steps):
+            await self._refuse(message, claim, None, "no step is left", last=True)
+            return
+        step, last = steps[message.step - 1], message.step == len(steps)
+        name = self._choose(step, message)
+        if name is None:
+            await self._refuse(message, claim, None, "no provider is available", last=last)
+            return
+        await self._hand_over(message, claim, client, step, name, last=last)
+
+    def _steps(self, client: Client | None, message: ClaimedMessage) -> tuple[Step, ...]:
+        if client is None:
+            return ()
+        return self._delivery.steps(message.phone, client.channel.channel_id)
+
+    def _choose(self, step: Step, message: ClaimedMessage) -> str | None:
+        """One of the step's providers that work; the same one where it may have the message."""
+        if message.provider in step.providers:
+            return message.provider
+        working = [it for it in step.providers if not self._circuits[it].is_open]
+        weights = [getattr(self._delivery.provider(it), "weight", 1) for it in working]
+        return random.choices(working, weights)[0] if working else None  # noqa: S311 - no secret
+
+    async def _hand_over(
+        self,
+        message: ClaimedMessage,
+        claim: str,
+        client: Client,
+        step: Step,
+        name: str,
+        *,
+        last: bool,
+    ) -> None:
+        provider, store = self._provider, self._provider.store
+        settings = self._delivery.provider(name)
+        assert settings is not None  # noqa: S101 - a step names providers that there are
+        submission = submission_of(provider, client, message, step.kind)
+        uncertain_wait = None if last else step.receipt_seconds or _UNCERTAIN_SECONDS
+        wanted = await _told(
+            lambda: store.message_submit(
+                message,
+                claim=claim,
+                provider=name,
+                kind=step.kind,
+                idempotent=settings.idempotent,
+                wait=uncertain_wait,
+                lease=2 * settings.timeout + _CLAIM_SECONDS,
+                now=provider.clock(),
+            )
+        )
+        if not isinstance(wanted, Submitting):
+            return
+        attempts = 2 if settings.idempotent else 1
+        try:
+            submitted = await self._submit(name, submission, settings.timeout, attempts)
+        except SubmissionRefused as error:
+            await self._refuse(message, claim, name, str(error), last=last)
+            return
+        except SubmissionUncertain as error:
+            self._tell(message, name, "uncertain", str(error))
+            submitted = None
+        else:
+            metrics.message(name, "submitted")
+        digits = submitted.code if submitted else None
+        await _told(
+            lambda: store.message_submitted(
+                message,
+                claim=claim,
+                provider=name,
+                # A provider without names of its own may give a receipt for ours.
+                provider_id=(submitted.provider_id or submission.submission_id)
+                if submitted
+                else None,
+                call_hash=call_hash(provider, message, digits) if digits else None,
+                wait=None if last else step.receipt_seconds if submitted else uncertain_wait,
+                now=provider.clock(),
+            )
+        )
+
+    async def _submit(
+        self, name: str, submission: Submission, seconds: int, attempts: int
+    ) -> Submitted:
+        circuit = self._circuits[name]
+        circuit.passing()
+        try:
+            submitted = await self._attempt(name, submission, seconds, attempts)
+        except (ProviderUnavailable, SubmissionUncertain):
+            circuit.failed()
+            raise
+        except SubmissionRefused:
+            circuit.succeeded()
+            raise
+        else:
+            circuit.succeeded()
+            return submitted
+        finally:
+            metrics.message_circuit(name, is_open=circuit.is_open)
+
+    async def _attempt(
+        self, name: str, submission: Submission, seconds: int, attempts: int
+    ) -> Submitted:
+        try:
+            async with asyncio.timeout(seconds + 1):
+                return await self._senders[name].submit(submission)
+        except TimeoutError as error:
+            uncertain = SubmissionUncertain("no answer in time")
+            uncertain.__cause__ = error
+        except SubmissionUncertain as error:
+            uncertain = error
+        if attempts == 1:
+            raise uncertain
+        await asyncio.sleep(_REPEAT_SECONDS)
+        return await self._attempt(name, submission, seconds, attempts - 1)
+
+    async def _refuse(
+        self, message: ClaimedMessage, claim: str, name: str | None, reason: str, *, last: bool
+    ) -> None:
+        self._tell(message, name, "refused", reason)
+        if last:
+            self._provider.log.warning("code_not_sent", client_id=message.client_id)
+        store, now = self._provider.store, self._provider.clock()
+        await _told(lambda: store.message_refused(message, claim=claim, last=last, now=now))
+        self._event.set()
+
+    def _tell(self, message: ClaimedMessage, name: str | None, outcome: str, reason: str) -> None:
+        metrics.message(name or "none", outcome)
+        self._provider.log.warning(
+            "message_not_taken",
+            client_id=message.client_id,
+            provider=name,
+            outcome=outcome,
+            reason=reason,
+        )
+
+
+async def _told(call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Tell the store, for longer than a request would wait: a lost word is a lost message."""
+    deadline = asyncio.get_running_loop().time() + _STORE_SECONDS
+    while True:
+        try:
+            return await call()
+        except StoreBug:
+            raise
+        except StoreError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(_REPEAT_SECONDS)

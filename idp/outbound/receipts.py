@@ -1,0 +1,57 @@
+"""Receipts: what became of a message, as its provider says by a callback or over its connection."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from conf.delivery import ReceiptRules
+from flows.ports import Receipt
+from flows.provider import Provider
+from idp import metrics
+from idp.outbound.readings import Said
+from storage.outcomes import Noted
+
+
+class Receipts:
+    """Tells the store of receipts, of whatever way they came."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def take(self, name: str, receipt: Receipt) -> None:
+        """Note a receipt of the message provider `name`. Raises StoreError."""
+        noted = await self._provider.store.message_receipt(
+            name,
+            receipt.provider_id,
+            delivered=receipt.delivered,
+            now=self._provider.clock(),
+        )
+        if isinstance(noted, Noted):
+            metrics.message(name, "delivered" if receipt.delivered else "undelivered")
+        if not receipt.delivered:
+            self._provider.outbox.wake()  # the next step is due
+
+
+def is_authentic(
+    rules: ReceiptRules, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+) -> bool:
+    """Whether a callback knows the secret."""
+    secret = rules.secret.encode()
+    if rules.hmac_header is not None:
+        expected = hmac.new(secret, body, hashlib.sha256).hexdigest()
+        given = headers.get(rules.hmac_header, "").lower().removeprefix("sha256=")
+        return hmac.compare_digest(given.encode(), expected.encode())
+    given = headers.get(rules.header, "") if rules.header else query.get(rules.parameter or "", "")
+    return hmac.compare_digest(given.encode(), secret)
+
+
+def receipt_of(rules: ReceiptRules, said: Said) -> Receipt | None:
+    """The receipt that a callback is; None if it says nothing yet. Raises ValueError."""
+    provider_id, status = said.find(rules.id), said.find(rules.status)
+    if provider_id is None or status is None:
+        raise ValueError("the callback has no id or no status")
+    if status in rules.delivered:
+        return Receipt(provider_id, delivered=True)
+    if status in rules.failed:
+        return Receipt(provider_id, delivered=False)
+    return None

@@ -1,0 +1,27 @@
+-- Messages with one-time codes: what the workers do for them, and what their providers say later.
+local outbox = require('outbox')
+
+local M = {}
+
+function M.message_claim(args)
+    return outbox.claim(args)
+end
+
+function M.message_submit(args)
+    return { type = outbox.submit(args) ~= nil and 'submitting' or 'unknown' }
+end
+
+function M.message_submitted(args)
+    outbox.submitted(args)
+    return { type = 'noted' }
+end
+
+function M.message_refused(args)
+    return { type = outbox.refused(args) and 'noted' or 'unknown' }
+end
+
+function M.message_receipt(args)
+    return { type = outbox.receipt(args) }
+end
+
+return M

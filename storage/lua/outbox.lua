@@ -1,0 +1,243 @@
+-- The outbox: a code is queued in the transaction that begins or repeats its challenge, and sent by any worker.
+--
+-- A message goes through the steps of a cascade that the workers know. `queued` waits for a worker; `claimed` is one
+-- worker's until its lease runs out, and nothing has been handed over; `submitting` is with a provider that takes the
+-- same submission twice for one; `submitted` counts as sent, and its next step is due when no receipt comes in time.
+local audit_trail = require('audit_trail')
+local e164 = require('e164')
+local rows = require('rows')
+
+local M = {}
+
+local LONGEST = 100000 -- messages on their way
+local CALL_TRIES = 3 -- of a flash call's four digits
+local EARLY = 60 -- seconds that a receipt waits for the answer that it belongs to
+local LATE = 3600 -- seconds that a receipt is waited for
+
+function M.is_full()
+    return box.space.outbox:len() >= LONGEST
+end
+
+-- Queues a message of `args.attempt`; it takes the place of the journey's last one, if that is still under way.
+function M.queue(challenge, args)
+    if challenge.test then
+        return
+    end
+    if challenge.delivery ~= nil then
+        box.space.challenge:update(challenge.journey, { { '=', 'delivery', box.NULL } })
+    end
+    rows.replace(box.space.outbox, {
+        journey = challenge.journey,
+        message_id = args.attempt,
+        challenge_id = challenge.challenge_id,
+        client_id = args.client_id,
+        locale = args.locale,
+        step = 1,
+        state = 'queued',
+        due_at = args.now,
+        queued_at = args.now,
+        expires_at = challenge.expires_at,
+    })
+end
+
+-- The challenge that a code would still be good for.
+local function wanted(message, now)
+    local challenge = rows.live(box.space.challenge:get(message.journey), now)
+    if challenge == nil or challenge.challenge_id ~= message.challenge_id
+            or challenge.spent_by ~= nil or challenge.tries_left == 0 then
+        return nil
+    end
+    return challenge
+end
+
+local function described(message, challenge, now)
+    return {
+        journey = message.journey, message_id = message.message_id, challenge_id = message.challenge_id,
+        phone = e164.unpack(challenge.phone), client_id = message.client_id, locale = message.locale,
+        step = message.step, provider = message.provider, valid_for = challenge.expires_at - now,
+        age = now - message.queued_at,
+    }
+end
+
+local function due(args)
+    local found = {}
+    for _, message in box.space.outbox.index.due_at:pairs() do
+        if #found == args.limit or message.due_at > args.now then
+            break
+        end
+        table.insert(found, message)
+    end
+    return found
+end
+
+local function take(message, args)
+    local step = message.state == 'submitted' and message.step + 1 or message.step
+    local provider = message.state == 'submitting' and message.provider or box.NULL
+    return box.space.outbox:update(message.journey, {
+        { '=', 'claim', args.claim }, { '=', 'due_at', args.now + args.lease }, { '=', 'step', step },
+        { '=', 'state', provider ~= nil and 'submitting' or 'claimed' }, { '=', 'provider', provider },
+    })
+end
+
+-- Gives the caller what is due, for `lease` seconds; nobody else has it meanwhile. A message that names a `provider`
+-- has perhaps been handed to it.
+function M.claim(args)
+    local answer = {}
+    for _, message in box.space.outbox.index.claim:pairs(args.claim) do
+        local challenge = wanted(message, args.now)
+        if challenge ~= nil then
+            table.insert(answer, described(message, challenge, args.now))
+        end
+    end
+    if #answer > 0 then
+        return answer -- once more: the first answer was lost
+    end
+    for _, message in ipairs(due(args)) do
+        local challenge = wanted(message, args.now)
+        if challenge == nil then
+            box.space.outbox:delete(message.journey)
+        else
+            table.insert(answer, described(take(message, args), challenge, args.now))
+        end
+    end
+    return answer
+end
+
+local function claimed(args)
+    local message = box.space.outbox:get(args.journey)
+    if message == nil or message.message_id ~= args.message_id or rows.plain(message.claim) ~= args.claim then
+        return nil
+    end
+    return message
+end
+
+-- The moment before a provider is given a message: the last at which it may prove to be no longer wanted.
+-- Without `idempotent` it counts as sent from here on. Absent `wait`, nothing follows.
+function M.submit(args)
+    local message = claimed(args)
+    if message == nil then
+        return nil
+    end
+    local challenge = wanted(message, args.now)
+    if challenge == nil then
+        box.space.outbox:delete(args.journey)
+        return nil
+    end
+    box.space.challenge:update(args.journey, { { '=', 'delivery', args.kind } })
+    local next_at = args.wait ~= nil and args.now + args.wait or message.expires_at
+    return box.space.outbox:update(args.journey, {
+        { '=', 'provider', args.provider },
+        { '=', 'state', args.idempotent and 'submitting' or 'submitted' },
+        { '=', 'due_at', args.idempotent and args.now + args.lease or next_at },
+    })
+end
+
+-- The customer may ask again at once.
+local function fail(journey, message_id, client_id, now)
+    local challenge = rows.live(box.space.challenge:get(journey), now)
+    if challenge == nil or challenge.attempt ~= message_id or challenge.spent_by ~= nil then
+        return
+    end
+    box.space.challenge:update(journey, {
+        { '=', 'resend_at', math.min(now, challenge.resend_at) }, { '=', 'delivery', 'failed' },
+    })
+    audit_trail.record('code_not_sent', now, {
+        client_id = client_id, detail = { phone = e164.mask(challenge.phone) },
+    })
+end
+
+local function next_step(message, last, now)
+    if last then
+        box.space.outbox:delete(message.journey)
+        fail(message.journey, message.message_id, message.client_id, now)
+        return
+    end
+    box.space.outbox:update(message.journey, {
+        { '=', 'step', message.step + 1 }, { '=', 'state', 'queued' }, { '=', 'due_at', now },
+        { '=', 'claim', box.NULL }, { '=', 'provider', box.NULL },
+    })
+end
+
+-- A provider has certainly not taken the message, or there was none to give it to.
+function M.refused(args)
+    local message = claimed(args)
+    if message ~= nil then
+        next_step(message, args.last, args.now)
+    end
+    return message ~= nil
+end
+
+local function act_on(submission, delivered, now)
+    local message = box.space.outbox:get(submission.journey)
+    if message ~= nil and message.message_id ~= submission.message_id then
+        return
+    end
+    if delivered then
+        box.space.outbox:delete(submission.journey)
+    elseif message ~= nil and message.step == submission.step then
+        next_step(message, submission.last, now)
+    elseif message == nil and submission.last then
+        fail(submission.journey, submission.message_id, submission.client_id, now)
+    end
+end
+
+-- A provider took the message (or perhaps took it: then it has no `provider_id`).
+function M.submitted(args)
+    local message = claimed(args)
+    local challenge = rows.live(box.space.challenge:get(args.journey), args.now)
+    if args.call_hash ~= nil and challenge ~= nil and challenge.challenge_id == args.challenge_id
+            and rows.plain(challenge.call_hash) ~= args.call_hash then
+        box.space.challenge:update(args.journey, {
+            { '=', 'call_hash', args.call_hash }, { '=', 'call_tries', CALL_TRIES },
+        })
+    end
+    if message ~= nil and message.step == args.step then
+        if args.wait == nil then
+            box.space.outbox:delete(args.journey)
+        else
+            box.space.outbox:update(args.journey, {
+                { '=', 'state', 'submitted' }, { '=', 'due_at', args.now + args.wait },
+            })
+        end
+    end
+    if args.provider_id == nil then
+        return
+    end
+    local early = box.space.submission:get({ args.provider, args.provider_id })
+    if early ~= nil and early.journey ~= nil then
+        return
+    end
+    local delivered = nil
+    if early ~= nil then
+        delivered = early.delivered
+    end
+    local submission = rows.replace(box.space.submission, {
+        provider = args.provider, provider_id = args.provider_id, expires_at = args.now + LATE,
+        delivered = delivered, journey = args.journey, message_id = args.message_id, client_id = args.client_id,
+        step = args.step, last = args.wait == nil,
+    })
+    if delivered ~= nil then
+        act_on(submission, delivered, args.now)
+    end
+end
+
+-- What became of a submission; the first word counts, except that what was given up may still arrive.
+function M.receipt(args)
+    local key = { args.provider, args.provider_id }
+    local submission = box.space.submission:get(key)
+    if submission == nil or submission.journey == nil then
+        rows.replace(box.space.submission, {
+            provider = args.provider, provider_id = args.provider_id, expires_at = args.now + EARLY,
+            delivered = args.delivered,
+        })
+        return 'unknown'
+    end
+    if submission.delivered == true or submission.delivered == args.delivered then
+        return 'repeated'
+    end
+    box.space.submission:update(key, { { '=', 'delivered', args.delivered } })
+    act_on(submission, args.delivered, args.now)
+    return 'noted'
+end
+
+return M
