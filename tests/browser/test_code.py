@@ -13,9 +13,7 @@ def awaits_code(customer: Customer, app: App) -> None:
 
 
 def inbox(customer: Customer) -> list[str]:
-    with customer.provider.client() as client:
-        messages = client.get("/dev/inbox.json", params={"phone": customer.phone}).json()
-    return [message["code"] for message in messages]
+    return [message["code"] for message in customer.provider.messages_for(customer.phone)]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
+import tarantool
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -36,6 +37,14 @@ DEMO_CALLBACK = "http://localhost:8001/callback"
 TEST_CODE = "000000"
 SCOPE = "openid profile phone"
 PHONE_OTP = "urn:x5id:oauth:grant-type:phone-otp"
+
+_QUEUED = """
+    for _, message in box.space.outbox:pairs() do
+        local challenge = box.space.challenge:get(message.journey)
+        if challenge ~= nil and challenge.phone == ... then return true end
+    end
+    return false
+"""
 
 # A phone of its own for every journey; the range is a real mobile one of nobody's.
 _numbers = itertools.count(79160000000 + (os.getpid() % 1000) * 1000)
@@ -85,20 +94,36 @@ class Running:
 
     def code_for(self, phone: str) -> str:
         """The newest one-time code that was sent to a phone."""
-        return self.messages_for(phone)[0]["code"]
+        return self.messages_for(phone, 1)[0]["code"]
 
-    def messages_for(self, phone: str, at_least: int = 1) -> list[dict[str, str]]:
-        """All messages that were sent to a phone, the newest first, once there are so many."""
-        with self.client() as client:
+    def messages_for(self, phone: str, at_least: int = 0) -> list[dict[str, str]]:
+        """All messages to a phone, the newest first, once nothing more is on its way to it."""
+        messages: list[dict[str, str]] = []
 
-            def messages() -> list[dict[str, str]]:
-                found: list[dict[str, str]] = client.get(
-                    "/dev/inbox.json", params={"phone": phone}
-                ).json()
-                return found
+        def all_there() -> bool:
+            nonlocal messages
+            if self._queued(phone):
+                return False
+            with self.client() as client:
+                messages = client.get("/dev/inbox.json", params={"phone": phone}).json()
+            return len(messages) >= at_least
 
-            eventually(lambda: len(messages()) >= at_least, f"{at_least} messages to {phone}")
-            return messages()
+        eventually(all_there, f"{at_least} messages are there for {phone}")
+        return messages
+
+    def _queued(self, phone: str) -> bool:
+        store = self.directory / "store"
+        connection = tarantool.Connection(
+            None,
+            str(store / "tarantool.sock"),
+            user="owner",
+            password=(store / "owner.password").read_text(),
+            fetch_schema=False,
+        )
+        try:
+            return bool(connection.eval(_QUEUED, [int(phone.removeprefix("+"))]).data[0])
+        finally:
+            connection.close()
 
 
 @contextlib.contextmanager

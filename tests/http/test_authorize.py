@@ -291,7 +291,7 @@ def test_a_login_hint_is_filled_in_and_nothing_is_sent(
     phone = new_phone()
     browser.authorize(party, login_hint=phone)
     assert f'value="{phone}"' in browser.get("phone").text
-    assert browser.http.get("/dev/inbox.json", params={"phone": phone}).json() == []
+    assert browser.provider.messages_for(phone) == []
 
 
 def test_a_login_hint_cannot_write_the_page(browser: Browser, party: RelyingParty) -> None:

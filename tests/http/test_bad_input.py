@@ -53,6 +53,7 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/interaction/{interaction_id}/code", "GET"): (400, ""),
     ("/interaction/{interaction_id}/code", "POST"): (403, ""),
     ("/interaction/{interaction_id}/resend", "POST"): (403, ""),
+    ("/interaction/{interaction_id}/delivery", "GET"): (200, ""),
     ("/interaction/{interaction_id}/profile", "GET"): (400, ""),
     ("/interaction/{interaction_id}/profile", "POST"): (403, ""),
     ("/interaction/{interaction_id}/consent", "GET"): (400, ""),
@@ -66,12 +67,14 @@ NOTHING: dict[tuple[str, str], tuple[int, str]] = {
     ("/.well-known/apple-app-site-association", "GET"): (200, ""),
     ("/account/partners", "GET"): (403, ""),
     ("/account/partners/withdraw", "POST"): (403, ""),
+    ("/messages/{provider_id}/receipt", "GET"): (404, "not_found"),
+    ("/messages/{provider_id}/receipt", "POST"): (404, "not_found"),
     ("/livez", "GET"): (200, ""),
     ("/readyz", "GET"): (200, ""),
     ("/dev/inbox", "GET"): (200, ""),
     ("/dev/inbox.json", "GET"): (200, ""),
 }
-TAKES_JSON = {"/register"}
+TAKES_JSON = {"/register", "/messages/{provider_id}/receipt"}
 READS_ITS_QUERY = {"/authorize", "/logout"}
 ANY_HOST = {"/livez", "/readyz"}
 

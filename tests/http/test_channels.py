@@ -193,8 +193,8 @@ def test_a_message_has_the_channels_words_and_sender(
     phone = new_phone()
     browser.authorize(party, ui_locales=locale)
     browser.submit("phone", phone=phone)
+    (message,) = provider.messages_for(phone)
     with provider.client() as client:
-        (message,) = client.get("/dev/inbox.json", params={"phone": phone}).json()
         page = client.get("/dev/inbox").text
     assert message["text"] == words.format(code=message["code"])
     assert message["sender"] == "Bakery"
@@ -218,8 +218,7 @@ def test_a_message_of_a_channel_that_says_nothing_is_ours(
     phone = new_phone()
     browser.authorize(RelyingParty(provider), ui_locales="ru")
     browser.submit("phone", phone=phone)
-    with provider.client() as client:
-        (message,) = client.get("/dev/inbox.json", params={"phone": phone}).json()
+    (message,) = provider.messages_for(phone)
     code = message["code"]
     assert message["text"] == f"Демомаркет: {code}. Никому не говорите\n\n@127.0.0.1 #{code}"
     assert message["sender"] is None

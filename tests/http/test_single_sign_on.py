@@ -53,8 +53,7 @@ def test_the_second_channel_asks_for_no_second_code(
     for name in ("sub", "sid", "auth_time"):
         assert first[name] == second[name]
     assert (first["aud"], second["aud"]) == ("demo", "lugavitsa-site")
-    inbox = browser.http.get("/dev/inbox.json", params={"phone": phone}).json()
-    assert len(inbox) == 1
+    assert len(browser.provider.messages_for(phone)) == 1
 
 
 def test_each_answer_has_a_code_of_its_own(browser: Browser, party: RelyingParty) -> None:
@@ -213,16 +212,13 @@ def test_going_back_to_correct_the_phone_sends_a_code_there(
 def test_going_back_and_forth_sends_one_message(
     browser: Browser, party: RelyingParty, phone: str
 ) -> None:
-    def inbox() -> int:
-        return len(browser.http.get("/dev/inbox.json", params={"phone": phone}).json())
-
-    before = inbox()
+    before = len(browser.provider.messages_for(phone))
     browser.authorize(party)
     for _ in range(3):
         browser.submit("phone", phone=phone)
         assert browser.get("code").status_code == 200
     browser.submit("resend")
-    assert inbox() == before + 1
+    assert len(browser.provider.messages_for(phone)) == before + 1
 
 
 def test_a_wrong_code_may_be_corrected(browser: Browser, party: RelyingParty, phone: str) -> None:
@@ -305,7 +301,7 @@ def test_a_form_without_its_token_does_nothing(browser: Browser, party: RelyingP
                 f"{browser.interaction}/{page}", data={"csrf": csrf, "phone": phone}
             )
             assert is_page(refused, 403)
-    assert browser.http.get("/dev/inbox.json", params={"phone": phone}).json() == []
+    assert browser.provider.messages_for(phone) == []
 
 
 def test_a_journey_that_never_was_is_a_page(browser: Browser) -> None:

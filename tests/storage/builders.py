@@ -143,6 +143,8 @@ class Journey(Protocol):
         now: int = NOW,
         wrong_tries: Limit = NO_LIMIT,
         attempt: str | None = None,
+        *,
+        call: bool = False,
     ) -> Any: ...
 
 
@@ -182,6 +184,8 @@ class PhoneGrant:
         now: int = NOW,
         wrong_tries: Limit = NO_LIMIT,
         attempt: str | None = None,
+        *,
+        call: bool = False,
     ) -> o.OtpRedeem:
         return await store.otp_redeem(
             self.otp_session,
@@ -194,6 +198,7 @@ class PhoneGrant:
             wrong_tries=wrong_tries,
             sign_in=self.sign_in,
             now=now,
+            call=call,
         )
 
 
@@ -257,6 +262,8 @@ class Login:
         now: int = NOW,
         wrong_tries: Limit = NO_LIMIT,
         attempt: str | None = None,
+        *,
+        call: bool = False,
     ) -> o.InteractionOtpVerify:
         return await store.interaction_otp_verify(
             self.interaction_id,
@@ -267,6 +274,7 @@ class Login:
             sign_in=self._sign_in,
             now=now,
             bound_client_id=self.bound_client_id,
+            call=call,
         )
 
     async def register(self, store: Store, now: int = NOW) -> o.CustomerRegister:

@@ -377,6 +377,19 @@ async def test_all_that_was_answered_outlives_a_kill(
     assert kinds(answers) == {o.Rotated: MANY}
 
 
+async def test_what_is_queued_outlives_a_kill(
+    fresh_tarantool: PrivateTarantool, fresh_store: Store
+) -> None:
+    journeys = [PhoneGrant() for _ in range(MANY)]
+    await at_once(it.start(fresh_store, new_challenge(new_phone())) for it in journeys)
+
+    kill(fresh_tarantool)
+    fresh_tarantool.restart_if_dead()
+
+    messages = await fresh_store.message_claim("claim", limit=2 * MANY, lease=3, now=NOW)
+    assert {it.journey for it in messages} == {it.name for it in journeys}
+
+
 async def test_a_kill_in_the_middle_keeps_all_that_was_answered(
     fresh_tarantool: PrivateTarantool, fresh_store: Store, impatient_store: Store
 ) -> None:

@@ -1,0 +1,96 @@
+"""What a worker does for a message, step by step, as the contract tests of the outbox need it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from storage import outcomes as o
+from storage.records import ClaimedMessage
+from storage.store import Store
+from tests.storage.builders import NOW, Owner, digest, new
+
+LEASE = 3
+WAIT = 20
+CALL = "4821"
+
+EMPTIED = """
+    for _, name in ipairs({'outbox', 'submission'}) do
+        for _, row in box.space[name]:pairs() do
+            box.space[name]:delete(name == 'outbox' and row[1] or {row[1], row[2]})
+        end
+    end
+    return true
+"""
+
+
+async def empty(owner: Owner) -> None:
+    """Take away what other tests have queued."""
+    await owner.eval(EMPTIED)
+
+
+async def claim(
+    store: Store, name: str | None = None, *, limit: int = 1000, now: int = NOW
+) -> Sequence[ClaimedMessage]:
+    """All that is due."""
+    return await store.message_claim(name or new("claim"), limit=limit, lease=LEASE, now=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One worker with one message of its own."""
+
+    store: Store
+    message: ClaimedMessage
+    claim: str
+    provider: str = field(default_factory=lambda: new("provider"))
+    provider_id: str = field(default_factory=lambda: new("provider-id"))
+
+    async def submit(
+        self, *, wait: int | None = WAIT, idempotent: bool = False, now: int = NOW
+    ) -> o.MessageSubmit:
+        """Say that the message is given to the provider."""
+        return await self.store.message_submit(
+            self.message,
+            claim=self.claim,
+            provider=self.provider,
+            kind="sms",
+            idempotent=idempotent,
+            wait=wait,
+            lease=LEASE,
+            now=now,
+        )
+
+    async def submitted(
+        self, *, wait: int | None = WAIT, call: str | None = None, now: int = NOW
+    ) -> None:
+        """Say that the provider has taken it."""
+        await self.store.message_submitted(
+            self.message,
+            claim=self.claim,
+            provider=self.provider,
+            provider_id=self.provider_id,
+            call_hash=digest(call) if call else None,
+            wait=wait,
+            now=now,
+        )
+
+    async def send(self, *, wait: int | None = WAIT, call: str | None = None) -> None:
+        """Both."""
+        assert await self.submit(wait=wait) == o.Submitting()
+        await self.submitted(wait=wait, call=call)
+
+    async def refused(self, *, last: bool = False, now: int = NOW) -> o.MessageRefuse:
+        """Say that the provider has not taken it."""
+        return await self.store.message_refused(self.message, claim=self.claim, last=last, now=now)
+
+    async def receipt(self, *, delivered: bool, now: int = NOW) -> o.MessageReceipt:
+        """Say what the provider says of it."""
+        return await self.store.message_receipt(
+            self.provider, self.provider_id, delivered=delivered, now=now
+        )
+
+
+async def take(store: Store, *, now: int = NOW) -> Worker:
+    """Be the worker that takes the one message which is due."""
+    name = new("claim")
+    (message,) = await claim(store, name, now=now)
+    return Worker(store=store, message=message, claim=name)
