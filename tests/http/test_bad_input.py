@@ -282,7 +282,7 @@ def test_an_identifier_that_is_none_is_unknown(
 ) -> None:
     for method in sorted(method for row, method in TABLE if row.path == path):
         answer = exchange(provider, method, _target(PATHS[path], identifier))
-        _refused(answer, PATHS[path], NOTHING[path, method][0], "")
+        _refused(answer, PATHS[path], *NOTHING[path, method])
         assert answer.headers["set-cookie"] is None
 
 

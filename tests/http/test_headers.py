@@ -17,7 +17,7 @@ from tests.process.processes import eventually
 
 CSP = re.compile(
     r"default-src 'none'; style-src 'self' 'nonce-([\w-]+)'; script-src 'self' 'nonce-\1'; "
-    r"img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action (.+)"
+    r"img-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action (.+)"
 )
 
 

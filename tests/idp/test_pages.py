@@ -37,7 +37,12 @@ CODE: Context = {
     "error": None,
     "resend_after": 0,
     "code_length": 6,
+    "longest_code": 6,
+    "called": False,
+    "delivery": "sms",
+    "delivery_href": "/delivery",
 }
+CALL: Context = {**CODE, "code_length": 4, "called": True, "delivery": "flash_call"}
 PROFILE: Context = {
     **FORM,
     "given_name": "",
@@ -69,6 +74,7 @@ CASES: list[tuple[str, Context]] = [
         )
     ),
     ("code.html", CODE),
+    ("code.html", CALL),
     ("code.html", {**CODE, "resend_after": 24}),
     *(
         ("code.html", {**CODE, "error": key, "tries_left": 2, "retry_after": 5})
@@ -294,6 +300,12 @@ def test_the_code_is_one_field_for_autofill(pages: Pages) -> None:
     assert field["autocomplete"] == "one-time-code"
     assert field["inputmode"] == "numeric"
     assert (field["pattern"], field["maxlength"]) == ("[0-9]{6}", "6")
+
+
+def test_after_a_flash_call_either_code_may_be_typed(pages: Pages) -> None:
+    (field,) = (f for f in page(pages, "code.html", CALL).all("input") if f["type"] == "text")
+    assert (field["pattern"], field["maxlength"]) == ("[0-9]{4}|[0-9]{6}", "6")
+    assert field["data-length"] == "4"
 
 
 def test_accepted_terms_stay_accepted_when_a_name_is_wrong(pages: Pages) -> None:
