@@ -113,7 +113,7 @@ def _gateway(table: Table, kind: Kind) -> HttpGateway:
         table.fault("", "must say {text} or {code} in json, form or query")
     answer = _answer(table.table("answer"))
     if kind == "flash_call" and answer.code is None:
-        table.fault("answer.code", "is required: a flash call's provider chooses the code")
+        table.fault("answer.code", "is required: its provider chooses the code")
     return HttpGateway(
         url=table.url("url"),
         method=method,

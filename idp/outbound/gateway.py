@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 
 from conf.delivery import MessageProvider as ProviderSettings
+from flows.one_time_code import CALL_DIGITS
 from flows.ports import (
     ProviderUnavailable,
     Submission,
@@ -24,7 +25,7 @@ _MOST_AT_ONCE = 32
 _LONGEST_ANSWER = 65_536  # bytes
 _LONGEST_ERROR = 60  # characters that reach the log
 _DIGITS = re.compile(r"\d{4,}")
-_CALL_DIGITS = re.compile(r"\d{4}\Z")
+_NO_DIGIT = re.compile("[^0-9]")
 # RFC 6585 4, RFC 9110 15.6.2 and 15.6.4: the server says that it has not done what it was asked.
 _BUSY = frozenset({429, 501, 503})
 
@@ -121,13 +122,12 @@ class HttpGateway:
             raise SubmissionRefused(f"status {status}{_shown(error)}")
         if rules.success is not None and said.find(rules.success) is None:
             raise SubmissionUncertain("the answer says neither success nor error")
-        code = said.find(rules.code)
         if self._kind != "flash_call":
             return Submitted(said.find(rules.id))
-        digits = _CALL_DIGITS.search(code or "")
-        if digits is None:
+        digits = _NO_DIGIT.sub("", said.find(rules.code) or "")
+        if len(digits) < CALL_DIGITS:
             raise SubmissionUncertain("the answer has no code")
-        return Submitted(said.find(rules.id), digits[0])
+        return Submitted(said.find(rules.id), digits[-CALL_DIGITS:])
 
 
 def _filled(template: Any, values: Mapping[str, Any]) -> Any:

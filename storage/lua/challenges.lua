@@ -79,8 +79,16 @@ function M.start(journey, args)
     return started(running, not running.test)
 end
 
+-- Tries that are left for a code, or for the digits of a flash call: these have fewer of their own.
+function M.tries_left(challenge, call)
+    if call and challenge.call_hash ~= nil then
+        return math.min(challenge.call_tries, challenge.tries_left)
+    end
+    return challenge.tries_left
+end
+
 local function wrong(challenge, args)
-    local left = args.call and math.min(challenge.call_tries, challenge.tries_left) or challenge.tries_left
+    local left = M.tries_left(challenge, args.call)
     if left == 0 then
         return { type = 'exhausted' }
     end

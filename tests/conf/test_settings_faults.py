@@ -246,6 +246,7 @@ def test_all_faults_are_reported_together(place: Path) -> None:
     keys = [fault.split(": ")[0] for fault in found]
     assert sorted(keys) == [
         "colour",
+        "delivery.providers",
         "directory",
         "issuer",
         "issuer",
@@ -253,7 +254,6 @@ def test_all_faults_are_reported_together(place: Path) -> None:
         "issuer",
         "key_encryption_keys",
         "lifetimes.code_seconds",
-        "delivery.providers",
         "otp.tries",
     ]
 

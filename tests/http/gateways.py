@@ -1,4 +1,4 @@
-"""Message providers of the tests: real small HTTP servers on loopback, which behave as they like."""
+"""Message providers of the tests: small HTTP servers on loopback, which behave as they like."""
 
 import contextlib
 import http.server

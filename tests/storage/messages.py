@@ -45,14 +45,19 @@ class Worker:
     provider_id: str = field(default_factory=lambda: new("provider-id"))
 
     async def submit(
-        self, *, wait: int | None = WAIT, idempotent: bool = False, now: int = NOW
+        self,
+        *,
+        wait: int | None = WAIT,
+        idempotent: bool = False,
+        kind: str = "sms",
+        now: int = NOW,
     ) -> o.MessageSubmit:
         """Say that the message is given to the provider."""
         return await self.store.message_submit(
             self.message,
             claim=self.claim,
             provider=self.provider,
-            kind="sms",
+            kind=kind,
             idempotent=idempotent,
             wait=wait,
             lease=LEASE,
@@ -75,7 +80,8 @@ class Worker:
 
     async def send(self, *, wait: int | None = WAIT, call: str | None = None) -> None:
         """Both."""
-        assert await self.submit(wait=wait) == o.Submitting()
+        kind = "flash_call" if call else "sms"
+        assert await self.submit(wait=wait, kind=kind) == o.Submitting()
         await self.submitted(wait=wait, call=call)
 
     async def refused(self, *, last: bool = False, now: int = NOW) -> o.MessageRefuse:

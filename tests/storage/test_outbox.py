@@ -400,9 +400,15 @@ async def test_the_end_of_the_callers_number_is_a_second_code(store: Store, code
 async def test_a_call_has_three_tries_of_its_own(store: Store) -> None:
     login = await call(store)
 
-    answers = [await login.enter(store, f"000{it}", call=True) for it in range(3)]
+    answers, seen = [], []
+    for guess in range(3):
+        answers.append(await login.enter(store, f"000{guess}", call=True))
+        page = await login.read(store)
+        assert isinstance(page, o.FoundInteraction)
+        seen.append(page.tries_left)
 
     assert answers == [o.Wrong(2), o.Wrong(1), o.Exhausted()]
+    assert seen == [2, 1, 0]
     assert await login.enter(store, CALL, call=True) == o.Exhausted()
     assert await login.enter(store, WRONG) == o.Wrong(1)
     assert await login.enter(store, RIGHT) == o.Unregistered()

@@ -1,6 +1,7 @@
 -- Interactions: a login in progress in one browser, from the authorization request to the code.
 local rows = require('rows')
 local alive = require('alive')
+local challenges = require('challenges')
 local consents = require('consents')
 local customers = require('customers')
 local e164 = require('e164')
@@ -53,7 +54,7 @@ function M.interaction_read(args)
     end
     local challenge = rows.live(box.space.challenge:get(args.interaction_id), args.now)
     if challenge ~= nil then
-        answer.tries_left = challenge.tries_left
+        answer.tries_left = challenges.tries_left(challenge, challenge.delivery == 'flash_call')
         answer.resend_at = challenge.resend_at
         answer.delivery = challenge.delivery
     end
