@@ -89,21 +89,22 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
         )
         application.state.site = Site(provider, application.state.pages, logos)
         await stack.enter_async_context(loops.running(provider))
-        senders = _senders(application, settings, stack)
+        senders = _senders(application, provider, stack)
         await stack.enter_async_context(Dispatcher(provider, senders, waker).running())
         yield
 
 
 def _senders(
-    application: Starlette, settings: Settings, stack: contextlib.AsyncExitStack
+    application: Starlette, provider: Provider, stack: contextlib.AsyncExitStack
 ) -> dict[str, MessageProvider]:
     """The message providers by name."""
+    settings = provider.settings
     inbox = Inbox(settings.directory / "inbox.jsonl")
     application.state.inbox = inbox
     senders: dict[str, MessageProvider] = {}
-    for provider in settings.delivery.providers:
-        senders[provider.id] = HttpGateway(provider, settings.ca_file) if provider.http else inbox
-        stack.push_async_callback(senders[provider.id].close)
+    for row in settings.delivery.providers:
+        senders[row.id] = HttpGateway(row, settings.ca_file) if row.http else inbox
+        stack.push_async_callback(senders[row.id].close)
     return senders
 
 

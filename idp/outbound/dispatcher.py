@@ -89,9 +89,9 @@ class Dispatcher:
                 if free:
                     taken = await self._claim(free)
                 failing = False
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - the work goes on, whatever failed this time
                 if not failing:
-                    self._provider.log.warning("messages_not_claimed", reason=str(error))
+                    self._provider.log.warning("messages_not_claimed", reason=repr(error))
                 failing = True
             if taken == 0 or taken < free:
                 await self._pause()
@@ -127,7 +127,8 @@ class Dispatcher:
         except StoreError as error:
             log.warning("message_state_unknown", client_id=message.client_id, reason=str(error))
         except Exception as error:  # noqa: BLE001 - one message must not end the others'
-            log.warning("message_failed", client_id=message.client_id, reason=repr(error))
+            # By its name alone: a library's error may quote what it was given.
+            log.warning("message_failed", client_id=message.client_id, reason=type(error).__name__)
 
     async def _step(self, message: ClaimedMessage, claim: str) -> None:
         client = await self._provider.clients.get(message.client_id)

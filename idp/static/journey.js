@@ -3,8 +3,8 @@
   "use strict";
 
   const SENT_FOR_MS = 10_000; // then a lost request may be sent again
-  const WATCH_MS = 3_000;
-  const WATCHED_FOR_MS = 180_000;
+  const FIRST_WAIT_MS = 1_500;
+  const LONGEST_WAIT_MS = 60_000;
   const forms = [...document.forms];
   const unsent = (form) => {
     delete form.dataset.sent;
@@ -76,14 +76,14 @@
 
     // The page is made anew when the code comes another way, as long as nothing has been typed.
     const { delivery, deliveryHref } = code.form.dataset;
-    const watched = async () => {
+    const watch = async (wait) => {
+      if (submitted || wait > LONGEST_WAIT_MS) return;
       const answer = await fetch(deliveryHref).catch(() => null);
       const current = answer?.ok ? (await answer.json()).delivery : null;
       if (current && current !== delivery && !code.value) location.replace(location.pathname);
+      else setTimeout(watch, wait, wait * 1.5);
     };
-    const watching = setInterval(watched, WATCH_MS);
-    setTimeout(clearInterval, WATCHED_FOR_MS, watching);
-    code.form.addEventListener("submit", () => clearInterval(watching));
+    setTimeout(watch, FIRST_WAIT_MS, FIRST_WAIT_MS * 1.5);
 
     if ("OTPCredential" in window) {
       const waiting = new AbortController();

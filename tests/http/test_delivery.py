@@ -5,6 +5,7 @@ import hmac
 import itertools
 import json
 import os
+import re
 import signal
 import statistics
 import sys
@@ -29,7 +30,7 @@ from tests.process.processes import eventually
 # A number's beginning says by which cascade its code comes.
 GOOD, REFUSED_FIRST, RUBBISH_FIRST, HANGS_FIRST = "+7901", "+7902", "+7903", "+7904"
 ONCE_MORE, NOBODY, CALLED, RECEIPTS = "+7905", "+7906", "+7908", "+7909"
-UNREACHED = "+49"
+DEAD_FIRST = "+7910"
 
 _DELIVERY = """
 [otp]
@@ -91,6 +92,17 @@ kind = "flash_call"
 url = "{origin}/calls"
 form = {{ to = "{{digits}}" }}
 answer = {{ id = "/call", code = "/from" }}
+[[delivery.providers]]
+id = "dead"
+kind = "voice"
+url = "http://127.0.0.1:9/"
+query = {{ to = "{{digits}}", text = "{{text}}" }}
+[[delivery.routes]]
+prefix = "+7910"
+steps = [
+  {{ kind = "voice", providers = ["dead"] }},
+  {{ kind = "sms", providers = ["good"] }}
+]
 [[delivery.routes]]
 prefix = "+7901"
 steps = [{{ kind = "sms", providers = ["good"] }}]
@@ -168,6 +180,8 @@ def forgetting(running: Gateway) -> Callable[[Asked], Answer]:
 def running(sms: Gateway) -> Iterator[Running]:
     with provider(workers=2, toml=_DELIVERY.format(origin=sms.origin)) as it:
         yield it
+        assert not re.search("internal_error|store_bug|Traceback", it.server.output)
+        assert not re.search(r"S3CRET|R3CEIPT|H4SH|\+?7\d{10}|#\d{6}", it.server.output)
 
 
 @pytest.fixture
@@ -406,6 +420,19 @@ def test_a_callback_of_any_kind_is_answered(
             f"/messages/{path}/receipt", headers={"X-Token": "R3CEIPT"}, content=body
         )
     assert answer.status_code == status
+
+
+def test_a_provider_that_cannot_be_reached_is_left_alone_after_a_while(
+    running: Running, bot: RelyingParty, sms: Gateway
+) -> None:
+    for _ in range(12):  # to two workers
+        ask(bot, phone := number(DEAD_FIRST))
+        sms.hears(phone, "/good")
+    text = httpx2.get(running.metrics, trust_env=False).text
+    opened = re.search(r'idp_message_circuits_open\{provider="dead"\} (\d)', text)
+    assert opened is not None
+    assert int(opened[1]) >= 1
+    assert 'idp_messages_total{outcome="refused",provider="none"}' in text
 
 
 def test_what_became_of_messages_is_counted(running: Running, bot: RelyingParty) -> None:
