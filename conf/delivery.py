@@ -81,6 +81,11 @@ class MessageProvider:
     http: HttpGateway | None = None
     receipts: ReceiptRules | None = None
 
+    @property
+    def gives_receipts(self) -> bool:
+        """Whether it says later what became of a message."""
+        return self.receipts is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

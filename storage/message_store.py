@@ -61,7 +61,7 @@ class MessageStore(Procedures):
         wait: int | None,
         now: int,
     ) -> None:
-        """The provider took a message, by the name `provider_id`; without one it perhaps did.
+        """The provider took a message, or perhaps took it; a receipt may come for `provider_id`.
 
         `call_hash` is of the digits that its flash call ends with. `wait` as for `message_submit`.
         """

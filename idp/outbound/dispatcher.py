@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
+from conf.delivery import MessageProvider as Settings
 from conf.delivery import Step
-from flows.clients import Client
 from flows.delivery import call_hash, submission_of
 from flows.ports import (
     MessageProvider,
@@ -39,6 +40,23 @@ _DRAIN_SECONDS = 5.0
 _Answer = TypeVar("_Answer")
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A message at one step of its cascade, and whom it is given to."""
+
+    message: ClaimedMessage
+    claim: str
+    step: Step
+    last: bool
+    chosen: Settings
+    submission: Submission
+
+    @property
+    def wait_if_uncertain(self) -> int | None:
+        """Seconds until the next step, if nobody knows what became of this one."""
+        return None if self.last else self.step.receipt_seconds or _UNCERTAIN_SECONDS
+
+
 class Waker:
     """The Outbox that flows know."""
 
@@ -58,7 +76,7 @@ class Dispatcher:
     ) -> None:
         """`senders` are the message providers by the names that the settings have for them."""
         self._provider = provider
-        self._delivery = provider.settings.delivery
+        self._settings = {it.id: it for it in provider.settings.delivery.providers}
         self._senders = senders
         self._circuits = {name: Circuit() for name in senders}
         self._event = waker.event
@@ -132,93 +150,80 @@ class Dispatcher:
 
     async def _step(self, message: ClaimedMessage, claim: str) -> None:
         client = await self._provider.clients.get(message.client_id)
-        steps = self._steps(client, message)
+        steps = (
+            self._provider.settings.delivery.steps(message.phone, client.channel.channel_id)
+            if client is not None
+            else ()
+        )
         if client is None or message.step > len(steps):
             await self._refuse(message, claim, None, "no step is left", last=True)
             return
         step, last = steps[message.step - 1], message.step == len(steps)
-        name = self._choose(step, message)
-        if name is None:
-            await self._refuse(message, claim, None, "no provider is available", last=last)
+        chosen = self._choose(step, message)
+        if chosen is None:
+            await self._refuse(message, claim, None, "no provider works", last=last)
             return
-        await self._hand_over(message, claim, client, step, name, last=last)
+        submission = submission_of(self._provider, client, message, step.kind)
+        await self._hand_over(_Attempt(message, claim, step, last, chosen, submission))
 
-    def _steps(self, client: Client | None, message: ClaimedMessage) -> tuple[Step, ...]:
-        if client is None:
-            return ()
-        return self._delivery.steps(message.phone, client.channel.channel_id)
-
-    def _choose(self, step: Step, message: ClaimedMessage) -> str | None:
+    def _choose(self, step: Step, message: ClaimedMessage) -> Settings | None:
         """One of the step's providers that work; the same one where it may have the message."""
         if message.provider in step.providers:
-            return message.provider
-        working = [it for it in step.providers if not self._circuits[it].is_open]
-        weights = [getattr(self._delivery.provider(it), "weight", 1) for it in working]
+            return self._settings[message.provider]
+        working = [self._settings[it] for it in step.providers if not self._circuits[it].is_open]
+        weights = [it.weight for it in working]
         return random.choices(working, weights)[0] if working else None  # noqa: S311 - no secret
 
-    async def _hand_over(
-        self,
-        message: ClaimedMessage,
-        claim: str,
-        client: Client,
-        step: Step,
-        name: str,
-        *,
-        last: bool,
-    ) -> None:
+    async def _hand_over(self, attempt: _Attempt) -> None:
+        message, chosen, submission = attempt.message, attempt.chosen, attempt.submission
         provider, store = self._provider, self._provider.store
-        settings = self._delivery.provider(name)
-        assert settings is not None  # noqa: S101 - a step names providers that there are
-        submission = submission_of(provider, client, message, step.kind)
-        uncertain_wait = None if last else step.receipt_seconds or _UNCERTAIN_SECONDS
         wanted = await _told(
             lambda: store.message_submit(
                 message,
-                claim=claim,
-                provider=name,
-                kind=step.kind,
-                idempotent=settings.idempotent,
-                wait=uncertain_wait,
-                lease=2 * settings.timeout + _CLAIM_SECONDS,
+                claim=attempt.claim,
+                provider=chosen.id,
+                kind=attempt.step.kind,
+                idempotent=chosen.idempotent,
+                wait=attempt.wait_if_uncertain,
+                lease=2 * (chosen.timeout + 1) + _CLAIM_SECONDS,
                 now=provider.clock(),
             )
         )
         if not isinstance(wanted, Submitting):
             return
-        attempts = 2 if settings.idempotent else 1
+        submitted, wait = None, attempt.wait_if_uncertain
         try:
-            submitted = await self._submit(name, submission, settings.timeout, attempts)
+            submitted = await self._submit(chosen, submission)
+            wait = None if attempt.last else attempt.step.receipt_seconds
+            metrics.message(chosen.id, "submitted")
         except SubmissionRefused as error:
-            await self._refuse(message, claim, name, str(error), last=last)
+            reason = str(error)
+            await self._refuse(message, attempt.claim, chosen.id, reason, last=attempt.last)
             return
         except SubmissionUncertain as error:
-            self._tell(message, name, "uncertain", str(error))
-            submitted = None
-        else:
-            metrics.message(name, "submitted")
-        digits = submitted.code if submitted else None
+            self._tell(message, chosen.id, "uncertain", str(error))
+        provider_id = digits = None
+        if submitted is not None:
+            digits = submitted.code
+            if chosen.gives_receipts:  # for our name, if it has none of its own
+                provider_id = submitted.provider_id or submission.submission_id
         await _told(
             lambda: store.message_submitted(
                 message,
-                claim=claim,
-                provider=name,
-                # A provider without names of its own may give a receipt for ours.
-                provider_id=(submitted.provider_id or submission.submission_id)
-                if submitted
-                else None,
+                claim=attempt.claim,
+                provider=chosen.id,
+                provider_id=provider_id,
                 call_hash=call_hash(provider, message, digits) if digits else None,
-                wait=None if last else step.receipt_seconds if submitted else uncertain_wait,
+                wait=wait,
                 now=provider.clock(),
             )
         )
 
-    async def _submit(
-        self, name: str, submission: Submission, seconds: int, attempts: int
-    ) -> Submitted:
-        circuit = self._circuits[name]
+    async def _submit(self, chosen: Settings, submission: Submission) -> Submitted:
+        circuit = self._circuits[chosen.id]
         circuit.passing()
         try:
-            submitted = await self._attempt(name, submission, seconds, attempts)
+            submitted = await self._repeatedly(chosen, submission)
         except (ProviderUnavailable, SubmissionUncertain):
             circuit.failed()
             raise
@@ -229,23 +234,24 @@ class Dispatcher:
             circuit.succeeded()
             return submitted
         finally:
-            metrics.message_circuit(name, is_open=circuit.is_open)
+            metrics.message_circuit(chosen.id, is_open=circuit.is_open)
 
-    async def _attempt(
-        self, name: str, submission: Submission, seconds: int, attempts: int
-    ) -> Submitted:
+    async def _repeatedly(self, chosen: Settings, submission: Submission) -> Submitted:
+        """Once, and once more if it is not certain and the provider takes two for one."""
         try:
-            async with asyncio.timeout(seconds + 1):
-                return await self._senders[name].submit(submission)
-        except TimeoutError as error:
-            uncertain = SubmissionUncertain("no answer in time")
-            uncertain.__cause__ = error
-        except SubmissionUncertain as error:
-            uncertain = error
-        if attempts == 1:
-            raise uncertain
+            return await self._once(chosen, submission)
+        except SubmissionUncertain:
+            if not chosen.idempotent:
+                raise
         await asyncio.sleep(_REPEAT_SECONDS)
-        return await self._attempt(name, submission, seconds, attempts - 1)
+        return await self._once(chosen, submission)
+
+    async def _once(self, chosen: Settings, submission: Submission) -> Submitted:
+        try:
+            async with asyncio.timeout(chosen.timeout + 1):
+                return await self._senders[chosen.id].submit(submission)
+        except TimeoutError as error:
+            raise SubmissionUncertain("no answer in time") from error
 
     async def _refuse(
         self, message: ClaimedMessage, claim: str, name: str | None, reason: str, *, last: bool

@@ -12,7 +12,7 @@ local M = {}
 local LONGEST = 100000 -- messages on their way
 local CALL_TRIES = 3 -- of a flash call's four digits
 local EARLY = 60 -- seconds that a receipt waits for the answer that it belongs to
-local LATE = 3600 -- seconds that a receipt is waited for
+local LATE = 600 -- seconds that a receipt is waited for: no code lives longer
 
 function M.is_full()
     return box.space.outbox:len() >= LONGEST
@@ -181,7 +181,7 @@ local function act_on(submission, delivered, now)
     end
 end
 
--- A provider took the message (or perhaps took it: then it has no `provider_id`).
+-- A provider took the message, or perhaps took it. With `provider_id` there may be a receipt.
 function M.submitted(args)
     local message = claimed(args)
     local challenge = rows.live(box.space.challenge:get(args.journey), args.now)

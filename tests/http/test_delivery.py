@@ -74,6 +74,12 @@ kind = "messenger"
 url = "{origin}/rubbish"
 form = {{ to = "{{digits}}", text = "{{text}}" }}
 answer = {{ success = "/ok" }}
+[delivery.providers.receipts]
+parameter = "token"
+secret = "QU3RY"
+id = "/id"
+status = "/status"
+delivered = ["1"]
 [[delivery.providers]]
 id = "hangs"
 kind = "messenger"
@@ -181,7 +187,7 @@ def running(sms: Gateway) -> Iterator[Running]:
     with provider(workers=2, toml=_DELIVERY.format(origin=sms.origin)) as it:
         yield it
         assert not re.search("internal_error|store_bug|Traceback", it.server.output)
-        assert not re.search(r"S3CRET|R3CEIPT|H4SH|\+?7\d{10}|#\d{6}", it.server.output)
+        assert not re.search(r"S3CRET|R3CEIPT|H4SH|QU3RY|\+?7\d{10}|#\d{6}", it.server.output)
 
 
 @pytest.fixture
@@ -398,6 +404,15 @@ def test_a_callback_may_prove_itself_by_a_hash_of_its_body(running: Running) -> 
     assert [it.status_code for it in answers] == [204, 204, 403, 403]
 
 
+def test_a_callback_may_be_a_get_with_the_secret_in_its_query(running: Running) -> None:
+    with running.client() as client:
+        answers = [
+            client.get("/messages/rubbish/receipt", params={"token": token, "id": 1, "status": 1})
+            for token in ("QU3RY", "qu3ry", "")
+        ]
+    assert [it.status_code for it in answers] == [204, 403, 403]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -452,23 +467,47 @@ def test_what_became_of_messages_is_counted(running: Running, bot: RelyingParty)
     eventually(counted, "the metrics tell")
 
 
-# Workers that die
+# What dies on the way
 
 
-def test_killed_workers_lose_nothing_that_was_queued(sms: Gateway) -> None:
+@pytest.fixture(scope="module")
+def victim(sms: Gateway) -> Iterator[Running]:
+    with provider(workers=2, toml=_DELIVERY.format(origin=sms.origin)) as it:
+        yield it
+
+
+def ask_at_once(victim: Running, how_many: int = 12) -> list[str]:
+    """Ask for codes to be sent by a provider that takes its time; their phones."""
+    bot = RelyingParty(victim, "demo-bot")
+    phones = [number(ONCE_MORE) for _ in range(how_many)]
+    with ThreadPoolExecutor(how_many) as threads:
+        assert len(list(threads.map(lambda phone: ask(bot, phone), phones))) == how_many
+    return phones
+
+
+def all_arrive_by_one_key(sms: Gateway, phones: list[str]) -> None:
+    for phone in phones:
+        sms.hears(phone)
+        assert len({it.fields["key"] for it in sms.about(phone)}) == 1
+
+
+def test_killed_workers_lose_nothing_that_was_queued(victim: Running, sms: Gateway) -> None:
     sms.behaviour["/forgets"] = lambda _: Answer(200, seconds=0.5)
-    with provider(workers=2, toml=_DELIVERY.format(origin=sms.origin)) as running:
-        bot = RelyingParty(running, "demo-bot")
-        phones = [number(ONCE_MORE) for _ in range(12)]
-        with ThreadPoolExecutor(len(phones)) as threads:
-            for phone, _ in zip(phones, threads.map(lambda it: ask(bot, it), phones), strict=True):
-                assert phone
-        for pid in running.server.workers():
-            os.kill(pid, signal.SIGKILL)
-        killed = time.time()
-        for phone in phones:
-            sms.hears(phone)
-        later = [it for phone in phones for it in sms.about(phone) if it.at > killed]
-        sys.stdout.write(f"of {len(phones)} messages {len(later)} were submitted by the heirs\n")
-        for phone in phones:
-            assert len({it.fields["key"] for it in sms.about(phone)}) == 1
+    phones = ask_at_once(victim)
+    for pid in victim.server.workers():
+        os.kill(pid, signal.SIGKILL)
+    killed = time.time()
+
+    all_arrive_by_one_key(sms, phones)
+
+    later = [it for phone in phones for it in sms.about(phone) if it.at > killed]
+    sys.stdout.write(f"of {len(phones)} messages {len(later)} were submitted by the heirs\n")
+
+
+def test_a_killed_store_loses_nothing_that_was_queued(victim: Running, sms: Gateway) -> None:
+    victim.server.await_ready()
+    sms.behaviour["/forgets"] = lambda _: Answer(200, seconds=0.5)
+    phones = ask_at_once(victim)
+    os.kill(victim.server.tarantool(), signal.SIGKILL)
+
+    all_arrive_by_one_key(sms, phones)

@@ -24,6 +24,13 @@ from tests.storage.messages import CALL, LEASE, WAIT, claim, empty, take
 
 VALIDITY = 180
 RESEND_AFTER = 30
+TOLD = """
+    local told = 0
+    for _, row in box.space.audit:pairs() do
+        if row.event == 'code_not_sent' then told = told + 1 end
+    end
+    return told
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -231,8 +238,9 @@ async def test_a_refusal_goes_on_to_the_next_step_at_once(store: Store) -> None:
 
 @pytest.mark.parametrize("submitted", [True, False])
 async def test_after_the_last_refusal_the_customer_may_ask_again_at_once(
-    store: Store, *, submitted: bool
+    store: Store, owner: Owner, *, submitted: bool
 ) -> None:
+    told = await owner.eval(TOLD)
     login, phone = await Login().begin(store), new_phone()
     await login.start(store, new_challenge(phone))
     worker = await take(store)
@@ -244,6 +252,7 @@ async def test_after_the_last_refusal_the_customer_may_ask_again_at_once(
     page = await login.read(store)
     assert isinstance(page, o.FoundInteraction)
     assert (page.delivery, page.resend_at) == ("failed", NOW)
+    assert await owner.eval(TOLD) == told + 1
     again = await login.start(store, new_challenge(phone))
     assert isinstance(again, o.OtpStarted)
     assert again.send
