@@ -52,18 +52,25 @@
       const next = Math.min(code.value.length, length - 1);
       cells.forEach((cell, index) => cell.classList.toggle("next", index === next));
     };
-    const fill = (digits) => {
-      const value = digits.slice(0, length);
+    // While a call is waited for, a message with the longer code may arrive as well.
+    const lengths = [code.maxLength, length];
+    const fill = (digits, limit = length) => {
+      const value = digits.slice(0, limit);
       if (code.value !== value) code.value = value; // assigning moves the caret
       mark();
-      if (code.value.length === length && !submitted) {
+      if (lengths.includes(code.value.length) && !submitted) {
         submitted = true;
         code.form.requestSubmit();
       }
     };
     const cleaned = (text) => {
-      const whole = text.match(new RegExp(`(?:^|\\D)(\\d{${length}})(?!\\d)`));
-      return whole ? whole[1] : text.replace(/\D/g, "");
+      const digits = text.replace(/\D/g, "");
+      for (const size of lengths) {
+        const whole = text.match(new RegExp(`(?:^|\\D)(\\d{${size}})(?!\\d)`));
+        if (whole) return whole[1];
+      }
+      // The whole number that has called.
+      return length < code.maxLength && digits.length > code.maxLength ? digits.slice(-length) : digits;
     };
 
     mark();
@@ -71,7 +78,7 @@
     code.addEventListener("paste", (event) => {
       const digits = cleaned(event.clipboardData.getData("text"));
       event.preventDefault();
-      if (digits) fill(digits);
+      if (digits) fill(digits, code.maxLength);
     });
 
     // The page is made anew when the code comes another way, as long as nothing has been typed.
@@ -91,7 +98,7 @@
       addEventListener("pagehide", () => waiting.abort());
       navigator.credentials
         .get({ otp: { transport: ["sms"] }, signal: waiting.signal })
-        .then((received) => received && fill(cleaned(received.code)))
+        .then((received) => received && fill(cleaned(received.code), code.maxLength))
         .catch(() => {}); // refused or aborted: the customer types the code
     }
   }

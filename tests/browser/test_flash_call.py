@@ -39,6 +39,17 @@ def test_the_last_four_digits_of_the_call_sign_in(arrive: Arrive, app: App, loca
     customer.sees("profile.title")
 
 
+@pytest.mark.parametrize("number", ["+7 495 123-{}", "+7495123{}", "{}"])
+def test_the_whole_calling_number_may_be_pasted(arrive: Arrive, app: App, number: str) -> None:
+    customer = arrive(app.provider)
+    customer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    digits = is_called(customer, app)
+    copied = number.format(digits)
+    customer.page.evaluate("(text) => navigator.clipboard.writeText(text)", copied)
+    customer.page.get_by_label(customer.says("code.call_label")).press("Control+V")
+    customer.sees("profile.title")
+
+
 def test_the_page_asks_for_the_message_when_that_has_been_sent(arrive: Arrive, app: App) -> None:
     customer = arrive(app.provider)
     is_called(customer, app)
