@@ -55,6 +55,11 @@ class Gateway:
         return self.about(phone, path)[times - 1]
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that is gone."""
+
+
 @contextlib.contextmanager
 def gateway() -> Iterator[Gateway]:
     """Run one; paths without a behaviour take all."""
@@ -92,7 +97,7 @@ def gateway() -> Iterator[Gateway]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base's name
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         it.origin = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
