@@ -111,7 +111,7 @@ class Dispatcher:
                 if not failing:
                     self._provider.log.warning("messages_not_claimed", reason=repr(error))
                 failing = True
-            if taken == 0 or taken < free:
+            if taken < free or free == 0:
                 await self._pause()
 
     async def _pause(self) -> None:

@@ -21,7 +21,7 @@ from flows.ports import (
 from idp.outbound import tls
 from idp.outbound.readings import Said
 
-_MOST_AT_ONCE = 32
+_CONNECTIONS = 64  # as many as a worker sends at once: no message waits for another one
 _LONGEST_ANSWER = 65_536  # bytes
 _LONGEST_ERROR = 60  # characters that reach the log
 _DIGITS = re.compile(r"\d{4,}")
@@ -46,7 +46,7 @@ class HttpGateway:
         self._timeout = settings.timeout
         self._client = httpx2.AsyncClient(
             timeout=settings.timeout,
-            limits=httpx2.Limits(max_connections=_MOST_AT_ONCE),
+            limits=httpx2.Limits(max_connections=_CONNECTIONS),
             verify=tls.context(ca_file),
             trust_env=False,
             follow_redirects=False,
