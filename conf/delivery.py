@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from conf.smpp_settings import SmppSettings
+
 Kind = Literal["sms", "messenger", "flash_call", "voice"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -67,7 +69,7 @@ class ReceiptRules:
 
 @dataclass(frozen=True, slots=True)
 class MessageProvider:
-    """Somebody who reaches customers, by one adapter; without one it is the development inbox.
+    """Somebody who reaches customers, by HTTP or SMPP; without both it is the development inbox.
 
     One that is `idempotent` takes the same submission twice for once. `timeout` is how long a
     submission may take, in seconds.
@@ -79,12 +81,13 @@ class MessageProvider:
     idempotent: bool = False
     timeout: int = 5
     http: HttpGateway | None = None
+    smpp: SmppSettings | None = None
     receipts: ReceiptRules | None = None
 
     @property
     def gives_receipts(self) -> bool:
         """Whether it says later what became of a message."""
-        return self.receipts is not None
+        return self.receipts is not None or self.smpp is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ from conf.delivery import (
     Route,
     Step,
 )
+from conf.smpp_settings import read_smpp
 
 ID: Final = Form(
     re.compile(r"[a-z0-9][a-z0-9_-]{0,31}"),
     "must be 1 to 32 small letters, digits, hyphens or underscores",
 )
 _KIND: Final = Form(re.compile("|".join(KINDS)), f"must be one of {', '.join(KINDS)}")
-_ADAPTER: Final = Form(re.compile("http|inbox"), "must be http, or inbox in development")
+_ADAPTER: Final = Form(re.compile("http|smpp|inbox"), "must be http, smpp, or inbox in development")
 _METHOD: Final = Form(re.compile("GET|POST|PUT"), "must be GET, POST or PUT")
 _PREFIX: Final = Form(re.compile(r"\+[0-9]{0,15}"), "must be the beginning of a number, such as +7")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2: token
@@ -70,6 +71,8 @@ def _provider(table: Table, *, development: bool) -> MessageProvider:
     if adapter == "inbox" and not development:
         table.fault("adapter", _ADAPTER.what)
     kind = _kind(table)
+    if adapter == "smpp" and kind != "sms":
+        table.fault("kind", "must be sms: that is all that SMPP takes")
     return MessageProvider(
         id=table.text("id", form=ID),
         kind=kind,
@@ -77,6 +80,7 @@ def _provider(table: Table, *, development: bool) -> MessageProvider:
         idempotent=table.boolean("idempotent", default=False),
         timeout=table.integer("timeout_seconds", 5, 1, 10),
         http=_gateway(table, kind) if adapter == "http" else None,
+        smpp=read_smpp(table.table("smpp")) if adapter == "smpp" else None,
         receipts=_receipts(table.table("receipts")) if "receipts" in table else None,
     )
 

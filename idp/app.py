@@ -1,6 +1,7 @@
 """The application, put together: the only place that knows all the concrete parts."""
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +25,8 @@ from idp.outbound.fetcher import GuardedFetcher
 from idp.outbound.gateway import HttpGateway
 from idp.outbound.inbox import Inbox
 from idp.outbound.logos import Logos
+from idp.outbound.receipts import Receipts
+from idp.outbound.smpp import SmppProvider
 from idp.pages import Pages
 from idp.request_log import RequestLog
 from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, styles
@@ -101,9 +104,15 @@ def _senders(
     settings = provider.settings
     inbox = Inbox(settings.directory / "inbox.jsonl")
     application.state.inbox = inbox
+    receipts = Receipts(provider)
     senders: dict[str, MessageProvider] = {}
     for row in settings.delivery.providers:
-        senders[row.id] = HttpGateway(row, settings.ca_file) if row.http else inbox
+        senders[row.id] = inbox
+        if row.http is not None:
+            senders[row.id] = HttpGateway(row, settings.ca_file)
+        elif row.smpp is not None:
+            take = functools.partial(receipts.take, row.id)
+            senders[row.id] = SmppProvider(row.smpp, take, provider.log)
         stack.push_async_callback(senders[row.id].close)
     return senders
 

@@ -94,7 +94,9 @@ def test_a_value_from_a_file_is_no_template(place: Path) -> None:
     [
         ({"id": "A b"}, "id: must be 1 to 32 small letters"),
         ({"kind": "fax"}, "kind: must be one of sms, messenger, flash_call, voice"),
-        ({"adapter": "inbox"}, "adapter: must be http, or inbox in development"),
+        ({"adapter": "inbox"}, "adapter: must be http, smpp, or inbox in development"),
+        ({"adapter": "smpp"}, "smpp.host: is required"),
+        ({"adapter": "smpp", "kind": "voice"}, "kind: must be sms"),
         ({"url": "http://sms.example.com"}, "url: must be https"),
         ({"url": None}, "url: is required"),
         ({"weight": 0}, "weight: must be 1..1000"),
