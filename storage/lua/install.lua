@@ -1,4 +1,5 @@
 -- Brings a store to this version: migrations, users, procedures and their rights.
+local backfill = require('backfill')
 local tx = require('tx')
 local migrations = require('migrations')
 
@@ -68,6 +69,7 @@ function M.all(options)
         end
     end
     rawset(_G, CONTRACT, procedures)
+    backfill.start(migrations.steps)
 end
 
 return M

@@ -25,10 +25,6 @@ end
 local EXPIRY = index('expires_at', { 'expires_at' })
 
 local function up()
-    space('schema_version', {
-        field('version', 'unsigned'), field('name', 'string'), field('applied_at', 'unsigned'),
-    }, primary('version'))
-
     -- What workers keep in memory, and how often it has changed.
     space('revision', { field('name', 'string'), field('value', 'unsigned') }, primary('name'))
 
