@@ -28,6 +28,7 @@ _GROUPS = (
     "registration",
     "secrets",
     "sessions",
+    "store",
     "tokens",
 )
 

@@ -94,12 +94,7 @@ class PrivateTarantool:
 
     def launch(self) -> None:
         """Start the process without waiting for it; the directory must have been taken."""
-        binary = shutil.which("tarantool")
-        if binary is None:
-            raise StoreStartError(
-                "the program `tarantool` was not found: install Tarantool 2.6 or newer "
-                "(on Debian and Ubuntu: apt-get install tarantool) or put it on PATH"
-            )
+        binary = tarantool_binary()
         with self._usable_directory():
             environment = self._environment()
             # The running Tarantool alone holds this lock, so that a new one waits for its end.
@@ -223,6 +218,17 @@ class PrivateTarantool:
             raise StoreStartError(
                 f"the state directory {self.directory} cannot be used: {error.strerror}"
             ) from None
+
+
+def tarantool_binary() -> str:
+    """The program `tarantool`. Raises StoreStartError if there is none."""
+    binary = shutil.which("tarantool")
+    if binary is None:
+        raise StoreStartError(
+            "the program `tarantool` was not found: install Tarantool 2.6 or newer "
+            "(on Debian and Ubuntu: apt-get install tarantool) or put it on PATH"
+        )
+    return binary
 
 
 def answers(socket_path: Path) -> bool:

@@ -19,6 +19,8 @@ from keys import sealed_keys
 from keys.life_cycle import LifeCycle
 from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
+from storage.errors import Unavailable
+from storage.owner import Owner
 from storage.records import By
 from storage.store import Store
 
@@ -82,6 +84,36 @@ def with_keys(
             return await work(life_cycle)
 
     return with_sealer(settings, opened, lost=lost)
+
+
+def with_owner(settings: Settings, work: Callable[[Owner], T]) -> T:
+    """Do `work` as the store's owner, on a running server's store or on one started for that long.
+
+    Raises StoreStartError and StoreError.
+    """
+    with (
+        _running_store(settings, alone=False),
+        contextlib.closing(Owner.connect(settings.directory / "store")) as owner,
+    ):
+        return work(owner)
+
+
+def running_owner(settings: Settings) -> Owner | None:
+    """A connection as the owner of the store that a server runs; None if no server does."""
+    with contextlib.suppress(Unavailable):
+        return Owner.connect(settings.directory / "store")
+    return None
+
+
+@contextlib.contextmanager
+def stopped_store(settings: Settings) -> Iterator[Path]:
+    """The directory of a store that nobody serves, taken for as long. Raises StoreStartError."""
+    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    store.lock()
+    try:
+        yield store.directory
+    finally:
+        store.stop()
 
 
 @contextlib.contextmanager

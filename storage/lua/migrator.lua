@@ -84,17 +84,21 @@ local function transaction(step, work)
     box.commit()
 end
 
-local function apply(space, version, step)
+local function apply(space, version, step, note)
     transaction(step, function()
         step.up()
         space:insert({
             version, step.name, os.time(), checksum(step.text), step.backfill ~= nil and {} or box.NULL,
         })
+        if note ~= nil then
+            note(step)
+        end
     end)
 end
 
--- Brings the store to the last of `steps`, each `{ name, up, text, backfill }`. Returns the names of those it applied.
-function M.apply(steps)
+-- Brings the store to the last of `steps`, each `{ name, up, text, backfill }`, and calls `note` in each transaction.
+-- Returns the names of those it applied.
+function M.apply(steps, note)
     local space = ledger()
     local applied = space:select()
     local from = compare(steps, applied)
@@ -105,7 +109,7 @@ function M.apply(steps)
     end
     local names = {}
     for version = from + 1, #steps do
-        apply(space, version, steps[version])
+        apply(space, version, steps[version], note)
         table.insert(names, steps[version].name)
     end
     return names

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from storage import migrations
+from storage import offline
 from storage.child import answers
 from tests.storage.builders import Owner
 
@@ -43,7 +43,7 @@ class Bare:
         socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             ["tarantool", self.directory / "program.lua"],
-            env=os.environ | {"LUA": str(migrations.LUA), "DIRECTORY": str(self.directory)},
+            env=os.environ | {"LUA": str(offline.LUA), "DIRECTORY": str(self.directory)},
             stdin=subprocess.DEVNULL,
         )
         while not answers(socket):

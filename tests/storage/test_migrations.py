@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from storage import migrations
+from storage import offline
 from storage import outcomes as o
 from storage.child import PrivateTarantool
 from storage.errors import StoreStartError
@@ -265,7 +265,7 @@ async def test_every_file_is_in_the_list(fresh_owner: Owner) -> None:
         for _, step in ipairs(require('migrations').steps) do table.insert(names, step.name) end
         return names
     """)
-    files = sorted(path.stem for path in (migrations.LUA / "migrations").glob("*.lua"))
+    files = sorted(path.stem for path in (offline.LUA / "migrations").glob("*.lua"))
     assert listed == files
 
 
