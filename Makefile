@@ -1,6 +1,8 @@
 ROOMS   := $(wildcard conf storage keys flows idp tests benchmarks)
 BIN     := .venv/bin
 ARGS    ?=
+bench-size: ROWS ?= 10000000
+bench-sweep: ROWS ?= 1000000
 
 # pip-tools is a tool of whoever updates the locks, so it stays out of .venv.
 LOCK    := $(CURDIR)/build/lock
@@ -9,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-keys bench-journeys drill-keys lock clean
+.PHONY: help run test check format bench bench-keys bench-journeys bench-size bench-sweep drill-keys lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,14 @@ bench-keys: ## measure what signing, verifying, encrypting and sealing cost
 bench-journeys: ## measure whole sign-ins without a browser: start, code, tokens
 	@scripts/install.sh run
 	@$(BIN)/python3 -m benchmarks.journeys $(ARGS)
+
+bench-size: ## measure what ROWS customers cost in memory and time; ARGS="--active N" for fewer sessions
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.size --rows $(ROWS) $(ARGS)
+
+bench-sweep: ## measure whether requests feel the sweep of ROWS expired rows
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.sweep --rows $(ROWS) $(ARGS)
 
 drill-keys: ## rotate and revoke signing keys under load; ARGS=--unsafe shows that it can fail
 	@scripts/install.sh run

@@ -70,15 +70,20 @@ async def measure_all(
     for fault in faults[:_FAULTS_TOLD]:
         print(f"{name}: {fault}", file=sys.stderr)
     answers = len(sample.seconds)
-    ordered = sorted(sample.seconds) or [math.nan]
     return Figures(
         rate=answers / took,
-        p50_ms=statistics.median(ordered) * 1000,
-        p99_ms=ordered[int(0.99 * len(ordered))] * 1000,
+        p50_ms=percentile(sample.seconds, 0.5) * 1000,
+        p99_ms=percentile(sample.seconds, 0.99) * 1000,
         errors=len(faults),
         server_cpu=1000 * (after[0] - before[0]) / max(1, answers),
         tarantool_cpu=1000 * (after[1] - before[1]) / max(1, answers),
     )
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which this part of all values lies; not a number if there are none."""
+    ordered = sorted(values) or [math.nan]
+    return ordered[int(part * len(ordered))]
 
 
 def middle(figures: Sequence[Figures]) -> Figures:

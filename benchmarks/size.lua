@@ -3,9 +3,11 @@
 -- What identifies a row is derived from its number, so that whoever measures afterwards knows them all.
 local clock = require('clock')
 local digest = require('digest')
+local families = require('families')
 local grants = require('grants')
 local migrations = require('migrations')
 local rows = require('rows')
+local words = require('words')
 
 local order = ...
 
@@ -39,8 +41,9 @@ end
 
 local function session(number)
     return {
-        sid = id('sid', number), sub = id('sub', number), auth_time = NOW, acr = order.acr, amr = order.amr,
-        created_at = NOW, seen_at = NOW, expires_at = NOW + order.lifetimes.session_idle + number % 1000, epoch = 0,
+        sid = id('sid', number), sub = id('sub', number), auth_time = NOW,
+        acr = words.pack(order.acr), amr = words.pack(order.amr), created_at = NOW, seen_at = NOW,
+        expires_at = NOW + order.lifetimes.session_idle + number % 1000, epoch = 0,
     }
 end
 
@@ -50,18 +53,20 @@ end
 
 local function put_grant(number)
     local wanted = { client_id = 'verestovo-app', scope = 'openid profile phone', offline = false, refresh = true }
-    grants.open(id('grant', number), session(number), wanted, NOW + order.lifetimes.refresh_absolute + number % 1000, NOW)
+    local expires_at = NOW + order.lifetimes.refresh_absolute + number % 1000
+    grants.open(id('grant', number), session(number), wanted, expires_at, NOW)
 end
 
 -- As it is after it has rotated.
 local function put_family(number)
     local grant_id = id('grant', number)
-    grants.begin_family(grant_id, digest.sha256(grant_id), {
-        attempt = id('attempt', number), now = NOW + number % 1000, lifetimes = order.lifetimes,
+    families.begin(grant_id, digest.sha256(grant_id), {
+        attempt = id('attempt', number), now = NOW, lifetimes = order.lifetimes,
     })
-    grants.note_rotation(grant_id, digest.sha256(grant_id .. '+'), digest.sha256(grant_id), {
-        attempt = id('again', number), now = NOW, expires_at = NOW + order.lifetimes.refresh_idle + number % 1000,
-    })
+    families.rotate(grant_id, {
+        presented_hash = digest.sha256(grant_id), successor_hash = digest.sha256(grant_id .. '+'),
+        attempt = id('again', number), now = NOW,
+    }, NOW + order.lifetimes.refresh_idle + number % 1000)
 end
 
 local function fill(put, many)

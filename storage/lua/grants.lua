@@ -1,6 +1,7 @@
 -- Grants: one authorization on one device. Codes, refresh tokens and access tokens live and die with theirs.
 local rows = require('rows')
 local revocations = require('revocations')
+local words = require('words')
 
 local M = {}
 
@@ -35,7 +36,7 @@ function M.open(grant_id, session, wanted, expires_at, now)
         sub = session.sub,
         client_id = wanted.client_id,
         sid = session.sid,
-        scope = wanted.scope,
+        scope = words.pack(wanted.scope),
         auth_time = session.auth_time,
         acr = session.acr,
         amr = session.amr,
@@ -46,18 +47,6 @@ function M.open(grant_id, session, wanted, expires_at, now)
         epoch = revocations.epoch(),
         claims = wanted.claims,
         consent_id = wanted.consent_id,
-    })
-end
-
--- Begins the grant's family of refresh tokens.
-function M.begin_family(grant_id, refresh_hash, args)
-    rows.insert(box.space.refresh, {
-        grant_id = grant_id,
-        current_hash = refresh_hash,
-        previous_hash = '',
-        attempt = args.attempt,
-        rotated_at = args.now,
-        expires_at = args.now + math.min(args.lifetimes.refresh_idle, args.lifetimes.refresh_absolute),
     })
 end
 
@@ -86,10 +75,10 @@ function M.describe(grant)
         sub = grant.sub,
         client_id = grant.client_id,
         sid = grant.sid,
-        scope = grant.scope,
+        scope = words.unpack(grant.scope),
         auth_time = grant.auth_time,
-        acr = grant.acr,
-        amr = grant.amr,
+        acr = words.unpack(grant.acr),
+        amr = words.unpack(grant.amr),
         claims = rows.plain(grant.claims),
         customer = customer,
     }

@@ -3,6 +3,7 @@ local rows = require('rows')
 local alive = require('alive')
 local grants = require('grants')
 local revocations = require('revocations')
+local words = require('words')
 
 local M = {}
 
@@ -37,7 +38,7 @@ function M.establish(sub, args)
     local current = args.current_sid and alive.session(args.current_sid, now)
     if current and current.sub == sub then
         return box.space.session:update(current.sid, {
-            { '=', 'auth_time', now }, { '=', 'acr', args.acr }, { '=', 'amr', args.amr },
+            { '=', 'auth_time', now }, { '=', 'acr', words.pack(args.acr) }, { '=', 'amr', words.pack(args.amr) },
             { '=', 'seen_at', now }, { '=', 'expires_at', idle_end(current, args.lifetimes, now) },
         })
     end
@@ -48,8 +49,8 @@ function M.establish(sub, args)
         sid = args.new_sid,
         sub = sub,
         auth_time = now,
-        acr = args.acr,
-        amr = args.amr,
+        acr = words.pack(args.acr),
+        amr = words.pack(args.amr),
         created_at = now,
         seen_at = now,
         expires_at = now + math.min(args.lifetimes.session_idle, args.lifetimes.session_absolute),

@@ -75,8 +75,8 @@ async def test_many_rotate_one_token_at_once_and_one_branch_goes_on(
 
     assert kinds(answers) == {o.Rotated: MANY}
     family = await owner.eval("return box.space.refresh:get(...):tomap()", grant.grant_id)
-    assert family["current_hash"] == digest(successor(grant.token))
-    assert family["previous_hash"] == digest(grant.token)
+    assert family["current_hash"] == digest(successor(grant.token))[:16]
+    assert family["previous_hash"] == digest(grant.token)[:16]
     assert isinstance(await grant.rotate(store, successor(grant.token)), o.Rotated)
 
 

@@ -2,6 +2,7 @@
 local rows = require('rows')
 local alive = require('alive')
 local consents = require('consents')
+local families = require('families')
 local grants = require('grants')
 local interactions = require('interactions')
 local sessions = require('sessions')
@@ -109,7 +110,7 @@ function M.code_redeem(args)
     local lives_until = args.now + args.lifetimes.access_token
     if grant.refresh then
         lives_until = args.now + args.lifetimes.refresh_absolute
-        grants.begin_family(grant.grant_id, args.refresh_hash, args)
+        families.begin(grant.grant_id, args.refresh_hash, args)
     end
     grant = box.space.grant:update(grant.grant_id, { { '=', 'expires_at', lives_until } })
     grants.end_oldest(grant, args.lifetimes, args.now)

@@ -4,6 +4,7 @@ local audit_trail = require('audit_trail')
 local challenges = require('challenges')
 local customers = require('customers')
 local e164 = require('e164')
+local families = require('families')
 local grants = require('grants')
 local interactions = require('interactions')
 local sessions = require('sessions')
@@ -116,7 +117,7 @@ function M.otp_redeem(args)
         local lifetime = args.wanted.refresh and args.lifetimes.refresh_absolute or args.lifetimes.access_token
         grants.open(args.grant_id, session, args.wanted, args.now + lifetime, args.now)
         if args.wanted.refresh then
-            grants.begin_family(args.grant_id, args.refresh_hash, args)
+            families.begin(args.grant_id, args.refresh_hash, args)
         end
         audit_trail.record('signed_in', args.now, {
             sub = customer.sub, client_id = args.client_id,

@@ -1,8 +1,10 @@
 -- Refresh tokens: rotation, the grace for a lost answer, and the end of a family at reuse.
 local alive = require('alive')
+local families = require('families')
 local grants = require('grants')
 local sessions = require('sessions')
 local audit_trail = require('audit_trail')
+local words = require('words')
 
 local M = {}
 
@@ -25,8 +27,8 @@ local function rotated(grant)
     return answer
 end
 
--- RFC 9700 4.14.2: a replayed refresh token ends the grant. `current_hash` is the only one that rotates;
--- `previous_hash` is honoured until its successor is first used, and at most for `refresh_grace` seconds.
+-- RFC 9700 4.14.2: a replayed refresh token ends the grant. The current one is the only one that rotates; the previous
+-- is honoured until its successor is first used, and at most for `refresh_grace` seconds.
 function M.refresh_rotate(args)
     local family = box.space.refresh:get(args.grant_id)
     if family == nil then
@@ -43,23 +45,18 @@ function M.refresh_rotate(args)
     if args.now >= family.expires_at then
         return { type = 'expired' }
     end
-    if args.scope ~= nil and not holds(grant.scope, args.scope) then
+    if args.scope ~= nil and not holds(words.unpack(grant.scope), args.scope) then
         return { type = 'mismatch', parameter = 'scope' }
     end
-    if family.current_hash == args.presented_hash then
-        local lives_until = math.min(args.now + args.lifetimes.refresh_idle, grant.expires_at)
-        box.space.refresh:update(args.grant_id, {
-            { '=', 'current_hash', args.successor_hash }, { '=', 'previous_hash', args.presented_hash },
-            { '=', 'attempt', args.attempt }, { '=', 'rotated_at', args.now },
-            { '=', 'expires_at', lives_until },
-        })
+    if families.is_current(family, args.presented_hash) then
+        families.rotate(args.grant_id, args, math.min(args.now + args.lifetimes.refresh_idle, grant.expires_at))
         if not grant.offline then
             sessions.touch(box.space.session:get(grant.sid), args.lifetimes, args.now)
         end
         return rotated(grant)
     end
-    if family.previous_hash == args.presented_hash then
-        if family.attempt == args.attempt then
+    if families.is_previous(family, args.presented_hash) then
+        if families.rotated_by(family, args.attempt) then
             return rotated(grant)
         end
         if args.now - family.rotated_at < args.lifetimes.refresh_grace then

@@ -4,6 +4,7 @@ local e164 = require('e164')
 local grants = require('grants')
 local revocations = require('revocations')
 local sessions = require('sessions')
+local words = require('words')
 
 local M = {}
 
@@ -14,7 +15,7 @@ function M.session_read(args)
     end
     return {
         type = 'session', sid = session.sid, sub = session.sub,
-        auth_time = session.auth_time, acr = session.acr,
+        auth_time = session.auth_time, acr = words.unpack(session.acr),
     }
 end
 

@@ -2,9 +2,11 @@
 local rows = require('rows')
 local alive = require('alive')
 local customers = require('customers')
+local families = require('families')
 local grants = require('grants')
 local revocations = require('revocations')
 local audit_trail = require('audit_trail')
+local words = require('words')
 
 local M = {}
 
@@ -92,7 +94,7 @@ function M.refresh_token_read(args)
         family == nil
         or grant == nil
         or grant.client_id ~= args.client_id
-        or family.current_hash ~= args.presented_hash
+        or not families.is_current(family, args.presented_hash)
         or args.now >= family.expires_at
     then
         return { type = 'inactive' }
@@ -102,7 +104,7 @@ function M.refresh_token_read(args)
         expires_at = math.min(expires_at, alive.session(grant.sid, args.now).expires_at)
     end
     return {
-        type = 'refresh_token', sub = grant.sub, scope = grant.scope,
+        type = 'refresh_token', sub = grant.sub, scope = words.unpack(grant.scope),
         expires_at = expires_at, created_at = grant.created_at,
     }
 end
