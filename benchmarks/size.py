@@ -68,16 +68,8 @@ def _measure(
     directory: Path, rows: int, active: int, memory: int, seconds: float
 ) -> dict[str, Any]:
     now = int(time.time())
-    order = {
-        "profiles": rows,
-        "active": active,
-        "now": now,
-        "acr": one_time_code.ACR,
-        "amr": one_time_code.AMR,
-        "lifetimes": msgspec.to_builtins(_LIFETIMES),
-    }
     _tell(f"filling {rows:,} profiles, {active:,} of them active")
-    filled = offline.run(_FILL, directory, memory, order)
+    filled = fill(directory, memory, profiles=rows, active=active, now=now)
     snapshot = max(directory.glob("*.snap"))
     process = PrivateTarantool(directory, memory)
     _tell("starting")
@@ -106,6 +98,19 @@ def _measure(
     if active:
         figures["group_bytes"] = _extrapolated(figures)
     return figures | calls
+
+
+def fill(directory: Path, memory: int, *, profiles: int, active: int, now: int) -> Any:
+    """Fill an empty place with rows made at that time; return what size.lua tells of them."""
+    order = {
+        "profiles": profiles,
+        "active": active,
+        "now": now,
+        "acr": one_time_code.ACR,
+        "amr": one_time_code.AMR,
+        "lifetimes": msgspec.to_builtins(_LIFETIMES),
+    }
+    return offline.run(_FILL, directory, memory, order)
 
 
 def _bytes(spaces: dict[str, Any], name: str) -> float | None:

@@ -516,5 +516,8 @@ class Store(
         return int(answer["schema_version"])
 
     async def sweep(self, *, limit: int, now: int) -> int:
-        """Remove at most `limit` expired rows, and return how many went."""
+        """Remove expired rows until `limit` are gone, and return how many went.
+
+        The last one may take rows along that hang on it, as a session does with its grants.
+        """
         return await self._call("sweep", int, limit=limit, now=now)

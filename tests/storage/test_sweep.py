@@ -48,6 +48,15 @@ async def test_a_batch_is_as_big_as_its_limit_and_the_next_goes_on(fresh_store: 
     assert batches == [10, 10, 5, 0]
 
 
+async def test_a_batch_counts_what_a_session_takes_along(fresh_store: Store) -> None:
+    for _ in range(3):
+        await open_grant(fresh_store)
+    late = NOW + LIFETIMES.session_idle
+
+    # Two sessions, each with its grant and that grant's family.
+    assert await fresh_store.sweep(limit=4, now=late) == 6
+
+
 async def test_in_the_end_only_what_has_no_end_is_left(
     fresh_store: Store, fresh_owner: Owner
 ) -> None:

@@ -32,17 +32,17 @@ local function sweepers()
     }
 end
 
--- Returns how many rows went; a caller that gets `limit` back has more to do.
+-- Returns how many rows went; a caller that gets `limit` or more back has more to do.
 function M.sweep(args)
     local swept = 0
     for _, entry in ipairs(sweepers()) do
         local space, remove, memory = entry[1], entry[2], entry[3] or 0
         for _, row in space.index.expires_at:pairs(args.now - memory, { iterator = 'LE' }) do
-            if swept == args.limit then
+            if swept >= args.limit then
                 return swept
             end
-            remove(row)
-            swept = swept + 1
+            -- A session takes its grants along.
+            swept = swept + (remove(row) or 1)
         end
     end
     return swept
