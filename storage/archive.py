@@ -24,13 +24,17 @@ class ArchiveDirectoryError(Exception):
     """A directory of backups is of no use; the message is one sentence for an operator."""
 
 
-class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file. A log has the time of its first row, in Unix seconds and parts of one."""
+class File(msgspec.Struct, frozen=True):
+    """One file.
+
+    `at`, in Unix seconds and parts of one: the first row of a log was written then; a checkpoint
+    holds nothing that was written later.
+    """
 
     name: str
     bytes: int
     sha256: str
-    began_at: float | None = None
+    at: float
 
     @property
     def is_checkpoint(self) -> bool:

@@ -41,7 +41,8 @@ _BEGIN = """
     local restored = box.space._schema:get('history')
     local schema = box.space.schema_version.index.primary:max().version
     return {
-        logs = logs, checkpoint = ('%020d.snap'):format(newest), at = at,
+        logs = logs, at = at,
+        checkpoint = { ('%020d.snap'):format(newest), fiber.time() },
         history = restored ~= nil and restored[2] or box.info.uuid,
         tarantool = box.info.version, schema_version = schema,
     }
@@ -49,10 +50,10 @@ _BEGIN = """
 
 
 class _Begun(msgspec.Struct, frozen=True):
-    """What there is to copy: closed logs with the time of their first row, and a checkpoint."""
+    """What there is to copy, each with its `File.at`; all that was written before `at` is in it."""
 
     logs: list[tuple[str, float]]
-    checkpoint: str
+    checkpoint: tuple[str, float]
     history: str
     tarantool: str
     schema_version: int
@@ -91,8 +92,7 @@ def _add(archive: Archive, store: Path, begun: _Begun, progress: Progress) -> Ma
     )
     archive.write(manifest)
     kept = {file.name for file in manifest.files}
-    wanted: list[tuple[str, float | None]] = [*begun.logs, (begun.checkpoint, None)]
-    missing = [it for it in wanted if it[0] not in kept]
+    missing = [it for it in (*begun.logs, begun.checkpoint) if it[0] not in kept]
     total, done = sum((store / name).stat().st_size for name, _ in missing), 0
 
     def told(copied: int) -> None:
@@ -100,8 +100,8 @@ def _add(archive: Archive, store: Path, begun: _Begun, progress: Progress) -> Ma
         done += copied
         progress("copied", done, total)
 
-    for name, began_at in missing:
-        file = File(name, *archive.take(store / name, told), began_at)
+    for name, at in missing:
+        file = File(name, *archive.take(store / name, told), at)
         manifest = replace(manifest, files=(*manifest.files, file))
         archive.write(manifest)
     manifest = replace(manifest, complete_until=begun.at)

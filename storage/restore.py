@@ -66,9 +66,9 @@ def _chosen(manifest: Manifest, before: float | None) -> tuple[File, list[File]]
         return checkpoints[-1], []
     if manifest.complete_until is None or before > manifest.complete_until:
         raise ArchiveDirectoryError("the backup ends before that moment")
-    # Whatever a checkpoint holds is older than the first row of the log after it.
-    began = {file.signature: file.began_at or 0.0 for file in manifest.logs}
-    earlier = [it for it in checkpoints if began.get(it.signature, before) < before]
+    # What a checkpoint holds is also older than the first row of the log after it.
+    began = {file.signature: file.at for file in manifest.logs}
+    earlier = [it for it in checkpoints if min(it.at, began.get(it.signature, it.at)) <= before]
     if not earlier:
         raise ArchiveDirectoryError("the backup begins after that moment")
     base = earlier[-1]

@@ -323,6 +323,20 @@ async def test_a_moment_that_the_backup_does_not_reach_is_refused(
         bring_back(archive, directory / "place", before=manifest.complete_until - 3600)
 
 
+async def test_a_moment_in_which_nothing_was_written_is_led_back_to(
+    directory: Path, archive: Path, tarantool: PrivateTarantool, owner: Owner, store: Store
+) -> None:
+    await open_grant(store)
+    back_up(owner, tarantool, archive)
+    moment, rows = owner.eval("return require('fiber').time()"), rows_of(owner)
+    await asyncio.sleep(0.05)
+    await open_grant(store)
+    back_up(owner, tarantool, archive)
+
+    assert bring_back(archive, directory / "place", before=moment).rows_replayed == 0
+    assert rows_in(directory / "place") == rows
+
+
 async def test_a_gap_in_the_logs_is_refused(
     directory: Path, archive: Path, tarantool: PrivateTarantool, owner: Owner, store: Store
 ) -> None:
