@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from storage import offline
+from storage import migrations, offline
 from storage import outcomes as o
+from storage import owner as operator
 from storage.child import PrivateTarantool
 from storage.errors import StoreStartError
+from storage.records import By
 from storage.store import Store
 from tests.storage.builders import (
     LIFETIMES,
@@ -249,6 +251,25 @@ async def test_a_backfill_waits_for_the_right_to_write_and_goes_on_after_a_failu
 
 
 # The server's own migrations
+
+
+def test_a_running_store_is_migrated_by_command_in_one_transaction_with_its_event(
+    fresh_tarantool: PrivateTarantool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = directory / "later"
+    shutil.copytree(offline.LUA, later)
+    shutil.copy(STEPS / "expand.lua", later / "migrations" / "9999_expand.lua")
+    monkeypatch.setattr(migrations, "LUA", later)
+    owner = operator.Owner.connect(fresh_tarantool.directory)
+    by = By("alice@ops", "an upgrade")
+    event = "local row = box.space.audit.index.primary:max() return row and row.detail or ''"
+
+    assert migrations.migrate(owner, by=by, now=NOW, dry_run=True) == ["expand"]
+    assert owner.eval(event) == ""
+    assert migrations.migrate(owner, by=by, now=NOW, dry_run=False) == ["expand"]
+    assert owner.eval(event) == '{"migration":"expand"}'
+    assert migrations.migrate(owner, by=by, now=NOW, dry_run=False) == []
+    owner.close()
 
 
 @dataclass(frozen=True)
