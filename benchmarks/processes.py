@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +37,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def provider(directory: Path, workers: int, *, toml: str = "") -> Iterator[tuple[Settings, Server]]:
+def provider(
+    directory: Path, workers: int, *, toml: str = "", fill: Callable[[Path], None] | None = None
+) -> Iterator[tuple[Settings, Server]]:
     """A provider with the demo's clients, which development mode alone admits.
 
-    `toml` holds more of its settings, which are in `directory` / `SETTINGS_FILE`.
+    `toml` holds more of its settings, which are in `directory` / `SETTINGS_FILE`. `fill` may put
+    rows into the empty directory of its store.
     """
     port, metrics_port = _free_ports(2)
     config = directory / SETTINGS_FILE
@@ -63,6 +66,9 @@ code = "{TEST_CODE}"
     )
     settings = load(config)
     ensure_key_encryption_key(settings)
+    if fill is not None:
+        (directory / "store").mkdir(mode=0o700)
+        fill(directory / "store")
     secrets = directory / "secrets"
     secrets.mkdir(mode=0o700)
     ensure_secret_files([DEMO_CHANNELS], secrets)

@@ -82,16 +82,16 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace, rows: int) -> _Run:
     with tempfile.TemporaryDirectory(prefix="idp-sweep-") as name:
-        directory = Path(name)
         sessions = rows // _ROWS_PER_SESSION
         memory = _ROOM + sessions * _BYTES_PER_SESSION
-        if sessions:
+
+        def expired(store: Path) -> None:
             print(f"filling {rows:,} expired rows", file=sys.stderr)
-            (directory / "store").mkdir(mode=0o700)
-            began = int(time.time()) - 400 * _DAY
-            fill(directory / "store", memory, profiles=0, active=sessions, now=began)
+            fill(store, memory, profiles=0, active=sessions, now=int(time.time()) - 400 * _DAY)
+
         toml = f"\n[store]\nmemory_bytes = {memory}\n"
-        with provider(directory, options.workers, toml=toml) as (settings, server):
+        filled = expired if sessions else None
+        with provider(Path(name), options.workers, toml=toml, fill=filled) as (settings, server):
             return uvloop.run(_measure(options, settings, server))
 
 
