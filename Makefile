@@ -11,10 +11,10 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-keys bench-journeys bench-size bench-sweep drill-keys lock clean
+.PHONY: help run test check format bench bench-quick bench-scaling bench-keys bench-size bench-sweep drill-keys lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  Arguments are passed on: make test ARGS="-k refresh -x"'
 
 run: ## install what is missing, then start the server for development on this machine
@@ -38,17 +38,21 @@ format: ## put the code into its form and repair what ruff can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: ## measure this machine with the programs in benchmarks/
-	@scripts/install.sh run
+bench: ## measure this machine, and other servers beside it; see benchmarks/README.md
+	@scripts/install.sh bench
 	@$(BIN)/python3 -m benchmarks $(ARGS)
+
+bench-quick: ## compare the refresh path with the floors in benchmarks/floors.toml, in a minute
+	@scripts/install.sh bench
+	@$(BIN)/python3 -m benchmarks.quick $(ARGS)
+
+bench-scaling: ## what a request costs as workers, connections, customers and clients grow; and overload
+	@scripts/install.sh bench
+	@$(BIN)/python3 -m benchmarks.scaling $(ARGS)
 
 bench-keys: ## measure what signing, verifying, encrypting and sealing cost
 	@scripts/install.sh run
 	@$(BIN)/python3 -m benchmarks.keys $(ARGS)
-
-bench-journeys: ## measure whole sign-ins without a browser: start, code, tokens
-	@scripts/install.sh run
-	@$(BIN)/python3 -m benchmarks.journeys $(ARGS)
 
 bench-size: ## measure what ROWS customers cost in memory and time; ARGS="--active N" for fewer sessions
 	@scripts/install.sh run

@@ -11,20 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from conf.channels_file import DEMO_CHANNELS, ensure_secret_files, load_channels
 from conf.settings import Settings, load
 from idp.channels import apply_with_store
 from idp.dev import ensure_key_encryption_key
 
 ROOT = Path(__file__).parent.parent
+CHANNELS = Path(__file__).parent / "channels.toml"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
+_LOG = "provider.log"
 SETTINGS_FILE = "idp.toml"
 TEST_CODE = "000000"
 FIRST_TEST_NUMBER = 79990000000
-_TEST_NUMBERS = 10_000
+TEST_NUMBERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Server:
     port: int
     workers: tuple[int, ...]
     tarantool: int
+
+    @property
+    def processes(self) -> dict[str, tuple[int, ...]]:
+        """What the tables call them."""
+        return {"workers": self.workers, "tarantool": (self.tarantool,)}
 
 
 @contextlib.contextmanager
@@ -45,7 +53,7 @@ def provider(
     `toml` holds more of its settings, which are in `directory` / `SETTINGS_FILE`. `fill` may put
     rows into the empty directory of its store.
     """
-    port, metrics_port = _free_ports(2)
+    port, metrics_port = free_ports(2)
     config = directory / SETTINGS_FILE
     config.write_text(
         f"""\
@@ -59,7 +67,7 @@ metrics = {{ port = {metrics_port} }}
 
 [[test_numbers]]
 first = "+{FIRST_TEST_NUMBER}"
-last = "+{FIRST_TEST_NUMBER + _TEST_NUMBERS - 1}"
+last = "+{FIRST_TEST_NUMBER + TEST_NUMBERS - 1}"
 code = "{TEST_CODE}"
 {toml}""",
         encoding="utf-8",
@@ -71,11 +79,13 @@ code = "{TEST_CODE}"
         fill(directory / "store")
     secrets = directory / "secrets"
     secrets.mkdir(mode=0o700)
-    ensure_secret_files([DEMO_CHANNELS], secrets)
-    entries = load_channels([DEMO_CHANNELS], secrets_directory=secrets)
+    channels = [DEMO_CHANNELS, CHANNELS]
+    ensure_secret_files(channels, secrets)
+    entries = load_channels(channels, secrets_directory=secrets)
     apply_with_store(settings, entries, by="benchmarks")
-    with _running(directory / "provider.log", port, "idp", "serve", "--config", str(config)) as pid:
-        children = _children(pid)
+    command = sys.executable, "-m", "idp", "serve", "--config", str(config)
+    with running(directory / _LOG, port, *command) as pid:
+        children = children_of(pid)
         server = Server(
             port,
             tuple(child for child, command in children.items() if "spawn_main" in command),
@@ -84,31 +94,37 @@ code = "{TEST_CODE}"
         yield settings, server
 
 
+def start_seconds(directory: Path) -> float:
+    """How long the provider in `directory` took from its start to its first answer."""
+    lines = (directory / _LOG).read_text(encoding="utf-8").splitlines()
+    told = (msgspec.json.decode(line) for line in lines if '"ready"' in line)
+    return next(float(it["seconds"]) for it in told if it["event"] == "ready")
+
+
 @contextlib.contextmanager
 def ceiling(settings: Settings, beside: Server) -> Iterator[Server]:
     """The bare application, with as many workers as the provider and on its Tarantool."""
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     command = (
-        *("uvicorn", "benchmarks.ceiling:create", "--factory", "--port", str(port)),
+        *(
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "benchmarks.ceiling:create",
+            "--factory",
+            "--port",
+            str(port),
+        ),
         *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
         *("--workers", str(settings.workers)),
     )
     log = settings.directory / "ceiling.log"
     environment = {"IDP_SETTINGS": settings.to_json()}
-    with _running(log, port, *command, environment=environment) as pid:
-        children = _children(pid)
+    with running(log, port, *command, environment=environment) as pid:
+        children = children_of(pid)
         workers = tuple(child for child, command in children.items() if "spawn_main" in command)
         # Of one worker alone uvicorn makes no process.
         yield Server(port, workers or (pid,), beside.tarantool)
-
-
-def cpu_seconds(*pids: int) -> float:
-    """The processor time that processes have used so far."""
-    ticks = 0
-    for pid in pids:
-        fields = _stat(pid)
-        ticks += int(fields[11]) + int(fields[12])  # proc(5): utime, stime
-    return ticks / _TICKS
 
 
 def worker_of(server: Server, client_port: int) -> int | None:
@@ -127,12 +143,17 @@ def worker_of(server: Server, client_port: int) -> int | None:
 
 
 @contextlib.contextmanager
-def _running(
-    log: Path, port: int, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+def running(
+    log: Path,
+    port: int,
+    *command: str,
+    environment: Mapping[str, str] | None = None,
+    patience: float = _START_SECONDS,
 ) -> Iterator[int]:
+    """Run a server, and wait until it answers on `port`; ended at the end, with its process id."""
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the arguments are ours
-            [sys.executable, "-m", module, *arguments],
+            command,
             cwd=ROOT,
             env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
@@ -142,10 +163,10 @@ def _running(
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + patience
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{module} does not answer; it said: {log.read_text()}")
+                raise RuntimeError(f"{command[0]} does not answer; it said: {log.read_text()}")
             time.sleep(0.05)
         yield process.pid
     finally:
@@ -169,7 +190,8 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Ports of the loopback interface on which nobody listens."""
     with contextlib.ExitStack() as stack:
         sockets = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
@@ -177,7 +199,7 @@ def _free_ports(number: int) -> list[int]:
         return [it.getsockname()[1] for it in sockets]
 
 
-def _children(parent: int) -> dict[int, str]:
+def children_of(parent: int) -> dict[int, str]:
     """The processes that one has started, with their command lines."""
     found = {}
     for entry in Path("/proc").iterdir():

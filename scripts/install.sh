@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what `make run` (argument "run") or `make test` (argument "test") needs, and nothing twice:
-# distribution packages, .venv with the packages of the lock file and this project, and in it the
-# JavaScript that the tests use: a library to sign in with, and an SMS centre to send codes to.
+# Installs what `make run` (argument "run"), `make test` ("test") or `make bench` ("bench") needs, and
+# nothing twice: distribution packages, .venv with the packages of the lock file and this project, in
+# it the JavaScript that the tests use (a library to sign in with, an SMS centre to send codes to), and
+# in build/ the load generator.
 # When nothing is to be done it starts no Python and no package tool.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,9 +12,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 purpose=${1:-run}
 case $purpose in
-    run) lock=requirements.lock ;;
+    run | bench) lock=requirements.lock ;;
     test) lock=requirements-dev.lock ;;
-    *) say "usage: scripts/install.sh [run|test]"; exit 2 ;;
+    *) say "usage: scripts/install.sh [run|test|bench]"; exit 2 ;;
 esac
 
 # Its bundle for browsers needs no other package, so npm fetches it and installs nothing.
@@ -60,6 +61,11 @@ missing_packages() {
         fi
     fi
     have tarantool || echo tarantool
+    if [ "$purpose" = bench ]; then
+        have go || echo golang-go
+        have gnuplot || echo gnuplot-nox
+        have valgrind || echo valgrind
+    fi
     if [ "$purpose" = test ]; then
         have chromium-headless-shell || echo chromium-headless-shell
         # Playwright brings a Node.js of its own, which needs this library.
@@ -164,13 +170,14 @@ packages=$(missing_packages)
 
 venv_fits || make_venv
 
-stamp=.venv/installed.$purpose
+stamp=.venv/installed.run
+[ "$purpose" != test ] || stamp=.venv/installed.test
 wanted=$(sha256sum "$lock" pyproject.toml)
 if ! [ -x .venv/bin/idp ] || ! [ -r "$stamp" ] || [ "$wanted" != "$(cat "$stamp")" ]; then
     install_python_packages
     printf '%s\n' "$wanted" >"$stamp"
     # The development lock holds all of the other one.
-    [ "$purpose" = run ] || sha256sum requirements.lock pyproject.toml >.venv/installed.run
+    [ "$purpose" != test ] || sha256sum requirements.lock pyproject.toml >.venv/installed.run
 fi
 
 if [ "$purpose" = test ]; then
@@ -179,3 +186,6 @@ if [ "$purpose" = test ]; then
     [ -e "$library_file" ] || install_browser_library
     [ -e "$sms_centre" ] || install_sms_centre
 fi
+
+# Go compares contents itself, and does nothing where nothing has changed. Modules come by their hash in go.sum.
+[ "$purpose" != bench ] || (cd benchmarks/loadgen && go build -o ../../build/loadgen .)
