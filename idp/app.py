@@ -18,6 +18,7 @@ from flows.ports import MessageProvider
 from flows.provider import Provider
 from flows.remote_jwks import RemoteKeys
 from idp import loops, metrics
+from idp.admission import Admission
 from idp.errors import http_exception
 from idp.http import Site
 from idp.outbound.dispatcher import Dispatcher, Waker
@@ -46,7 +47,7 @@ def build(settings: Settings, sealer: Sealer) -> Starlette:
     endpoints = ENDPOINTS + (DEVELOPMENT_ENDPOINTS if settings.development else ())
     application = Starlette(
         routes=routes(endpoints),
-        middleware=[Middleware(RequestLog, settings=settings)],
+        middleware=[Middleware(Admission), Middleware(RequestLog, settings=settings)],
         exception_handlers={HTTPException: http_exception},
         lifespan=_lifespan,
     )

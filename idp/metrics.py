@@ -52,6 +52,8 @@ _message_queue_age = Gauge(
     multiprocess_mode="livemax",
 )
 
+_shed = Counter("idp_requests_shed", "Requests that were refused because too many were there.")
+
 
 def request(route: str, method: str, status: int, seconds: float) -> None:
     """Count one answered request; `route` is the pattern from the table, never the path."""
@@ -94,6 +96,11 @@ def message_circuit(provider: str, *, is_open: bool) -> None:
 def message_queue_age(seconds: int) -> None:
     """Show how long the oldest message had waited that this worker has taken."""
     _message_queue_age.set(seconds)
+
+
+def shed() -> None:
+    """Count one request that was refused unseen."""
+    _shed.inc()
 
 
 def store_restart() -> None:

@@ -16,7 +16,7 @@ _UNMATCHED = "(none)"
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 # Probes come by address, and there is nothing here that a foreign page could be after.
-_ANY_HOST = frozenset({"/livez", "/readyz"})
+PROBES = frozenset({"/livez", "/readyz"})
 
 
 def note(request: Request, **fields: object) -> None:
@@ -79,7 +79,7 @@ class RequestLog:
             )
 
     def _host_is_ours(self, scope: Scope) -> bool:
-        if scope["path"] in _ANY_HOST:
+        if scope["path"] in PROBES:
             return True
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         return len(hosts) == 1 and hosts[0].decode("latin-1").lower() in self._hosts
