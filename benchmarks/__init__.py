@@ -1,5 +1,5 @@
-"""What this machine does per second: refresh rotations, code exchanges, userinfo, and the ceiling.
+"""What this machine does per second, beside the bare ceiling and beside the servers of others.
 
-README.md says how to read the table. Everything is started here and stopped again: a provider with
-its Tarantool, and beside it the bare application that is the ceiling, on the same Tarantool.
+README.md says how to read the tables. Everything is started here and stopped again: a provider with
+its Tarantool, the bare application that is the ceiling, the peers, and the generator of the load.
 """
