@@ -53,8 +53,7 @@ def main() -> int:
             of_ours.sign_in(CUSTOMERS)
             top = Measure(of_ceiling, options.seconds, _CONNECTIONS)
             ours = Measure(of_ours, options.seconds, _CONNECTIONS)
-            ratio, errors = _compare(top, ours, options.rounds)
-        found = {"ratio_to_ceiling": ratio, "errors": errors}
+            found = _compare(top, ours, options.rounds)
         if not options.no_instructions:
             found["instructions_per_refresh"] = instructions.per_refresh(settings)
     faults = list(_faults(found, floors))
@@ -64,15 +63,21 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def _compare(top: Measure, ours: Measure, rounds: int) -> tuple[float, int]:
-    """The median of the rounds' ratios, and all wrong answers."""
-    ratios, errors = [], 0
+def _compare(top: Measure, ours: Measure, rounds: int) -> dict[str, float]:
+    """The medians of the rounds' ratios, of rates and of what a worker spends; wrong answers."""
+    ratios, ratios_of_cpu, errors = [], [], 0
     for _ in range(rounds):
         bare, refresh = top.closed("ceiling"), ours.closed("refresh")
         errors += bare.errors + refresh.errors + refresh.refused
         ratios.append(refresh.rate / bare.rate)
+        spent = (it.cpu_per_1000()["workers"] for it in (refresh, bare))
+        ratios_of_cpu.append(next(spent) / next(spent))
         print(f"refresh {refresh.rate:,.0f}/s, ceiling {bare.rate:,.0f}/s", file=sys.stderr)
-    return statistics.median(ratios), errors
+    return {
+        "ratio_to_ceiling": statistics.median(ratios),
+        "cpu_ratio_to_ceiling": statistics.median(ratios_of_cpu),
+        "errors": errors,
+    }
 
 
 def _faults(found: Mapping[str, float], floors: _Guarded) -> Iterator[str]:
