@@ -53,6 +53,8 @@ def keycloak(directory: Path) -> Iterator[Peer]:
         issuer = f"http://127.0.0.1:{port}/realms/{CLIENT_ID}"
         asking = client(Client(CLIENT_ID, "", SECRET).authorization, _SCOPE)
         protocol = f"/realms/{CLIENT_ID}/protocol/openid-connect"
+        # Before its keys are read: it makes those for ES256 when it first signs.
+        refresh_tokens = _refresh_tokens(f"http://127.0.0.1:{port}{protocol}/token")
         yield Peer(
             Target(
                 address=f"127.0.0.1:{port}",
@@ -66,7 +68,7 @@ def keycloak(directory: Path) -> Iterator[Peer]:
                 clients=(asking,),
                 service=asking,
             ),
-            _refresh_tokens(f"http://127.0.0.1:{port}{protocol}/token"),
+            refresh_tokens,
             f"{place.name}, production mode, {_postgres_version()}, {' '.join(options[4:])}, ES256",
         )
 
@@ -124,7 +126,7 @@ def _postgresql() -> Iterator[tuple[int, int]]:
 def _postgres_version() -> str:
     program = max(Path("/usr/lib/postgresql").glob("*/bin")) / "postgres"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    return said.stdout.split(" (")[0].strip()
+    return f"PostgreSQL {said.stdout.split()[2]}"
 
 
 def _refresh_tokens(url: str) -> Sequence[str]:
