@@ -210,7 +210,7 @@ def ask(bot: RelyingParty, phone: str) -> dict[str, str]:
 
 
 def code_in(asked: Asked) -> str:
-    return str(asked.fields["text"])[-6:]
+    return re.findall(r"\b\d{6}\b", str(asked.fields["text"]))[0]
 
 
 def receipt(running: Running, provider_id: str, status: str) -> httpx2.Response:
