@@ -92,17 +92,42 @@ LIFETIME_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Otp:
-    """One-time codes: how long one is good for, how often it may be sent and mistaken."""
+    """One-time codes: how long one is good for, how often it may be sent and mistaken.
 
+    `per_address` is by network (/24 or /64), `per_client` by the phone grant, whose customers share
+    one address; `per_prefix` is of strangers' numbers, `per_device` of those who have signed in.
+    """
+
+    length: int = 6  # digits
     validity: int = 180
     tries: int = 5
-    resend_after: int = 30
+    resend_after: int = 30  # after the first message; twice as long after each further one
     sends_per_phone: Limit = Limit(5, 600)
-    sends_per_address: Limit = Limit(300, 3600)
-    sends_per_client: Limit = Limit(
-        6000, 3600
-    )  # by the phone grant, whose customers share one address
+    sends_per_address: Limit = Limit(3000, 3600)
+    sends_per_client: Limit = Limit(6000, 3600)
+    sends_per_prefix: Limit = Limit(3000, 3600)
+    sends_per_device: Limit = Limit(5, 3600)
     wrong_tries_per_phone: Limit = Limit(15, 3600)
+    wrong_tries_per_address: Limit = Limit(300, 3600)
+    wrong_tries_per_client: Limit = Limit(3000, 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What messages are spent on: the numbers, the budgets of a day, and the conversion watch.
+
+    `countries` are ISO 3166 codes, none of them is any. Where fewer than `lowest_conversion` of
+    the messages lead to a sign-in, strangers are held back for `hold` seconds at first.
+    `proof_of_work_bits` is what a doubtful source has to work for: each bit doubles it.
+    """
+
+    countries: tuple[str, ...] = ()
+    mobile_only: bool = True
+    client_budget: int = 100_000
+    provider_budget: int = 200_000
+    lowest_conversion: float = 0.4
+    hold: int = 600
+    proof_of_work_bits: int = 18
 
 
 SIGNING_ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA", "ES384")
@@ -199,6 +224,7 @@ class Settings:
     hsm: HsmSettings | None
     lifetimes: Lifetimes
     otp: Otp
+    sending: Sending
     test_numbers: tuple[TestNumbers, ...]
     delivery: Delivery
     registration: Registration

@@ -28,11 +28,13 @@ from conf.model import (
     LogFormat,
     Otp,
     Registration,
+    Sending,
     Settings,
     StoreSettings,
     TestNumbers,
 )
 from conf.registration_settings import read_registration
+from conf.sending_settings import read_limit, read_otp, read_sending
 from conf.urls import host_of, is_loopback, issuer_faults
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Listen",
     "LogFormat",
     "Otp",
+    "Sending",
     "Settings",
     "StoreSettings",
     "TestNumbers",
@@ -61,7 +64,6 @@ _HOST_NAME: Final = re.compile(r"([a-z0-9-]+\.)*(?=[a-z])[a-z0-9-]+")
 _PHONE: Final = Form(
     re.compile(r"\+[1-9][0-9]{7,14}"), "must be a phone number in E.164, such as +79990000000"
 )
-_CODE: Final = Form(re.compile(r"[0-9]{6}"), "must be six digits")
 _LOG_FORMAT: Final = Form(re.compile("json|console"), "must be json or console")
 
 # A test number is a door that anyone may open: enough for app stores' reviewers and monitoring.
@@ -122,6 +124,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
     root = Table(values, source)
     development = root.boolean("development", default=False)
     directory = root.path("directory")
+    otp = read_otp(root.table("otp"))
     settings = Settings(
         issuer=root.url("issuer", issuer_faults),
         development=development,
@@ -137,9 +140,12 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         keys=read_keys(root.table("keys")),
         hsm=read_hsm(root.table("hsm")) if "hsm" in root else None,
         lifetimes=_lifetimes(root.table("lifetimes")),
-        otp=_otp(root.table("otp")),
-        test_numbers=_test_numbers(root, at_most=_MOST_TEST_NUMBERS[development]),
-        interactions_per_address=_limit(
+        otp=otp,
+        sending=read_sending(root.table("sending")),
+        test_numbers=_test_numbers(
+            root, at_most=_MOST_TEST_NUMBERS[development], digits=otp.length
+        ),
+        interactions_per_address=read_limit(
             root, "interactions_per_address", _INTERACTIONS_PER_ADDRESS[development]
         ),
         registration=_registration(root.table("registration"), development=development),
@@ -236,34 +242,12 @@ def _lifetimes(table: Table) -> Lifetimes:
     return lifetimes
 
 
-def _otp(table: Table) -> Otp:
-    standard = Otp()
-    return Otp(
-        validity=table.integer("validity_seconds", standard.validity, 1, 600),
-        tries=table.integer("tries", standard.tries, 1, 10),
-        resend_after=table.integer("resend_after_seconds", standard.resend_after, 0, 600),
-        sends_per_phone=_limit(table, "sends_per_phone", standard.sends_per_phone),
-        sends_per_address=_limit(table, "sends_per_address", standard.sends_per_address),
-        sends_per_client=_limit(table, "sends_per_client", standard.sends_per_client),
-        wrong_tries_per_phone=_limit(
-            table, "wrong_tries_per_phone", standard.wrong_tries_per_phone
-        ),
-    )
-
-
-def _limit(parent: Table, name: str, standard: Limit) -> Limit:
-    table = parent.table(name)
-    return Limit(
-        burst=table.integer("burst", standard.burst, 1, 1_000_000),
-        period=table.integer("period_seconds", standard.period, 1, 30 * DAY),
-    )
-
-
-def _test_numbers(root: Table, at_most: int) -> tuple[TestNumbers, ...]:
+def _test_numbers(root: Table, at_most: int, digits: int) -> tuple[TestNumbers, ...]:
+    code_form = Form(re.compile(rf"[0-9]{{{digits}}}"), f"must be {digits} digits")
     ranges: list[TestNumbers] = []
     for table in root.tables("test_numbers"):
         first, last = table.text("first", form=_PHONE), table.text("last", form=_PHONE)
-        code = table.text("code", form=_CODE)
+        code = table.text("code", form=code_form)
         if not (first and last):
             continue
         numbers = TestNumbers(int(first), int(last), code)
@@ -278,7 +262,7 @@ def _test_numbers(root: Table, at_most: int) -> tuple[TestNumbers, ...]:
 
 
 def _registration(table: Table, *, development: bool) -> Registration:
-    attempts = _limit(table, "attempts_per_address", _ATTEMPTS_PER_ADDRESS[development])
+    attempts = read_limit(table, "attempts_per_address", _ATTEMPTS_PER_ADDRESS[development])
     return read_registration(table, attempts=attempts, development=development)
 
 

@@ -17,6 +17,7 @@ from storage.records import (
     Customer,
     InitialAccessToken,
     RevisedRow,
+    SendingAlarm,
     Step,
 )
 
@@ -247,6 +248,11 @@ class OtpStarted(Outcome, frozen=True, tag="started"):
     resend_at: int
     expires_at: int
     request: Request | None = None
+    alarms: tuple[SendingAlarm, ...] = ()
+
+
+class ProofWanted(Outcome, frozen=True, tag="proof_wanted"):
+    """The source is doubtful: whoever asks has to work for it first."""
 
 
 class Refused(Outcome, frozen=True, tag="refused"):
@@ -401,6 +407,22 @@ class NotBlocked(Outcome, frozen=True, tag="not_blocked"):
     """There is no block to lift."""
 
 
+# Messages
+
+
+class MessagesSpent(Outcome, frozen=True, tag="messages_spent"):
+    """Counted; `retry_after` is until there is room for the next one, 0 if there is."""
+
+    retry_after: int
+    alarm: SendingAlarm | None = None
+
+
+class BlockedSending(Outcome, frozen=True, tag="blocked_sending"):
+    """Nothing is sent for it until `blocked_until`."""
+
+    blocked_until: int
+
+
 # Keys
 
 
@@ -461,7 +483,15 @@ AuthSessionRead = FoundAuthSession | Unknown
 InteractionRead = FoundInteraction | Completed | Unknown | OtherBrowser | Expired
 InteractionCancel = Cancelled | Completed | Unknown | OtherBrowser | Expired
 InteractionOtpStart = (
-    OtpStarted | Refused | Limited | ConsentAwaited | Completed | Unknown | OtherBrowser | Expired
+    OtpStarted
+    | ProofWanted
+    | Refused
+    | Limited
+    | ConsentAwaited
+    | Completed
+    | Unknown
+    | OtherBrowser
+    | Expired
 )
 InteractionOtpVerify = (
     SignedIn
@@ -494,7 +524,7 @@ ConsentDecide = SignedIn | Cancelled | Completed | Unknown | OtherBrowser | Expi
 ConsentsList = FoundConsents | Unknown
 ConsentWithdraw = Withdrawn | Unknown
 CustomerRead = FoundCustomer | Unknown
-OtpStart = OtpStarted | Refused | Limited | Unknown
+OtpStart = OtpStarted | ProofWanted | Refused | Limited | Unknown
 OtpRedeem = (
     Redeemed
     | Malformed
@@ -521,3 +551,4 @@ SessionsRevoke = Revoked | Unknown
 TokenWithdraw = Revoked | Unknown
 KeyChange = Changed | Unknown | WrongState | TooSoon
 AuditRemove = Removed | Unknown
+SendingUnblock = Unblocked | NotBlocked

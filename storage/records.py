@@ -304,6 +304,34 @@ class KeyedLimit(msgspec.Struct, frozen=True):
     period: int
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """A proof of work that is right; the store takes it once, and not after `expires_at`."""
+
+    proof_id: str
+    expires_at: int
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """From where a code is asked for, and what its message is held to.
+
+    `source` is a network, or a client that asks in its customers' names; then there is no
+    `address`. `prefix` is what the number begins with. `device` is the own limit of a device that
+    has signed in with this number, `wrong_tries` that on the source's wrong codes. A cell in which
+    less than `lowest_conversion` of the messages come back is held for `hold` seconds at first.
+    """
+
+    source: str
+    prefix: str
+    prefix_limit: KeyedLimit
+    wrong_tries: KeyedLimit
+    client_budget: int
+    lowest_conversion: float
+    hold: int
+    address: str | None = None
+    device: KeyedLimit | None = None
+    proof: Proof | None = None
+
+
 class NewChallenge(msgspec.Struct, frozen=True):
     """What the caller brings to begin a one-time-code challenge."""
 
@@ -316,6 +344,7 @@ class NewChallenge(msgspec.Struct, frozen=True):
     test: bool
     attempt: str
     send_limits: tuple[KeyedLimit, ...]
+    sending: Sending
 
 
 class ClaimedMessage(msgspec.Struct, frozen=True):
@@ -360,3 +389,52 @@ class Wanted(msgspec.Struct, frozen=True):
     scope: str
     offline: bool
     refresh: bool
+
+
+class SendingAlarm(msgspec.Struct, frozen=True):
+    """A cell that is held from now on, or a budget of which so many `percent` are spent.
+
+    Of a cell, `percent` is how many of its messages come back.
+    """
+
+    what: Literal["held", "budget"]
+    key: str
+    percent: int
+
+
+class SendingCell(msgspec.Struct, frozen=True):
+    """Messages against sign-ins of one prefix, network, address or client; counters that fade.
+
+    `vouched` counts sign-ins by customers of long standing, `refused` the messages that were held
+    back. `held_until` and `blocked_until` are 0, or past, where nothing is.
+    """
+
+    key: str
+    sent: float
+    signed_in: float
+    vouched: float
+    refused: int
+    held_until: int
+    blocked_until: int
+
+
+class SendingCells(msgspec.Struct, frozen=True):
+    """A part of a list of cells; `after` is where it goes on, if it does."""
+
+    cells: tuple[SendingCell, ...]
+    after: str | None = None
+
+
+class MessageBudget(msgspec.Struct, frozen=True):
+    """The messages of today (UTC) for a client or by a provider."""
+
+    key: str
+    spent: int
+    budget: int
+
+
+class SendingHeld(msgspec.Struct, frozen=True):
+    """What is held back or blocked now, and what today's messages are."""
+
+    cells: tuple[SendingCell, ...]
+    budgets: tuple[MessageBudget, ...]

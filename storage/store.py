@@ -30,6 +30,7 @@ from storage.records import (
 )
 from storage.registration_store import RegistrationStore
 from storage.security_store import SecurityStore
+from storage.sending_store import SendingStore
 
 
 def _limit(limit: Limit) -> dict[str, int]:
@@ -52,6 +53,7 @@ class Store(
     MessageStore,
     RegistrationStore,
     SecurityStore,
+    SendingStore,
 ):
     """All that the server may ask of Tarantool."""
 

@@ -5,16 +5,17 @@ local customers = require('customers')
 local e164 = require('e164')
 local limits = require('limits')
 local outbox = require('outbox')
+local sending = require('sending')
 
 local M = {}
 
 local LONGEST = 600 -- seconds that a code lives, however often it is sent
 local FULL_RETRY = 10 -- seconds until the outbox may have room again
 
-local function started(challenge, send)
+local function started(challenge, send, alarms)
     return {
         type = 'started', challenge_id = challenge.challenge_id, send = send,
-        resend_at = challenge.resend_at, expires_at = challenge.expires_at,
+        resend_at = challenge.resend_at, expires_at = challenge.expires_at, alarms = alarms,
     }
 end
 
@@ -32,7 +33,7 @@ function M.start(journey, args)
     end
     if running ~= nil then
         if running.attempt == args.attempt then
-            return started(running, not running.test)
+            return started(running, not running.test and not sending.was_held(journey))
         end
         if now < running.resend_at then
             return started(running, false)
@@ -45,16 +46,20 @@ function M.start(journey, args)
     if not args.test and outbox.is_full() then
         return { type = 'limited', retry_after = FULL_RETRY }
     end
+    local decision = { held = false, wait = 0 }
     if not args.test then
-        local wait = limits.take(args.send_limits, now)
-        if wait > 0 then
-            return { type = 'limited', retry_after = wait }
+        local refusal
+        refusal, decision = sending.decide(journey, args, running ~= nil)
+        if refusal ~= nil then
+            return refusal
         end
     end
-    audit_trail.record(args.test and 'test_number_used' or 'code_sent', now, {
-        client_id = args.client_id, detail = { phone = e164.mask(args.phone) },
-    })
-    local resend_at = args.test and now or now + args.resend_after
+    if not decision.held then
+        audit_trail.record(args.test and 'test_number_used' or 'code_sent', now, {
+            client_id = args.client_id, detail = { phone = e164.mask(args.phone) },
+        })
+    end
+    local resend_at = now + decision.wait
     if running ~= nil then
         running = box.space.challenge:update(journey, {
             { '=', 'resend_at', resend_at }, { '=', 'expires_at', now + args.validity },
@@ -75,8 +80,10 @@ function M.start(journey, args)
             client_id = args.bound_client_id,
         })
     end
-    outbox.queue(running, args)
-    return started(running, not running.test)
+    if not decision.held then
+        outbox.queue(running, args)
+    end
+    return started(running, not running.test and not decision.held, decision.alarms)
 end
 
 -- Tries that are left for a code, or for the digits of a flash call: these have fewer of their own.
@@ -142,8 +149,7 @@ function M.check(journey, args)
             or (args.call and challenge.call_tries == 0) then
         return nil, wrong(challenge, args)
     end
-    local key = 'wrong:' .. e164.unpack(challenge.phone)
-    local wrong_tries = { { key = key, burst = args.wrong_tries.burst, period = args.wrong_tries.period } }
+    local wrong_tries = sending.wrong_tries(journey, challenge.phone, args.wrong_tries)
     -- The first try of a journey is always heard: somebody else's guesses must not lock the customer out.
     -- How many journeys there are is bounded by the limits on sending.
     if not challenge.test and challenge.wrong_attempt ~= nil then
@@ -153,6 +159,7 @@ function M.check(journey, args)
         end
     end
     if right then
+        sending.proven(journey, challenge.phone, now)
         return box.space.challenge:update(journey, { { '=', 'spent_by', spender } })
     end
     if not challenge.test then

@@ -24,6 +24,7 @@ local API = {
     require('api.refresh'),
     require('api.registration'),
     require('api.secrets'),
+    require('api.sending'),
     require('api.sessions'),
     require('api.sweep'),
     require('api.tokens'),

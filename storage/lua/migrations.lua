@@ -6,6 +6,7 @@ local M = {}
 M.steps = {
     require('migrations.0001_initial'),
     require('migrations.0002_outbox'),
+    require('migrations.0003_sending'),
 }
 
 M.version = #M.steps

@@ -14,7 +14,7 @@ import msgspec
 
 from conf.settings import Lifetimes, Limit
 from storage import outcomes as o
-from storage.records import KeyedLimit, NewChallenge, SignIn, Wanted
+from storage.records import KeyedLimit, NewChallenge, Sending, SignIn, Wanted
 from storage.store import Store
 
 NOW: Final = 1_800_000_000
@@ -108,8 +108,23 @@ def new_challenge(phone: str, **changed: Any) -> NewChallenge:
         test=False,
         attempt=new("attempt"),
         send_limits=(),
+        sending=new_sending(),
     )
     return msgspec.structs.replace(challenge, **changed)
+
+
+def new_sending(**changed: Any) -> Sending:
+    """From a network and for a prefix that nobody else asks from or for, and not watched."""
+    sending = Sending(
+        source=new("network"),
+        prefix=new("prefix"),
+        prefix_limit=KeyedLimit(new("limit"), 1_000_000, 1),
+        wrong_tries=KeyedLimit(new("limit"), 1_000_000, 1),
+        client_budget=1_000_000_000,
+        lowest_conversion=0.0,
+        hold=600,
+    )
+    return msgspec.structs.replace(sending, **changed)
 
 
 def new_sign_in(**changed: Any) -> SignIn:

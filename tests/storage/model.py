@@ -69,6 +69,7 @@ class ChallengeRow:
     wrong_attempt: str | None = None
     spent_by: str | None = None
     grant_id: str | None = None
+    sends: int = 0
 
 
 @dataclass
@@ -206,7 +207,8 @@ class Model:
             running = ChallengeRow(challenge_id, attempt, self.now, self.now, self.now)
             self.challenges[journey] = running
         running.attempt = attempt
-        running.resend_at = self.now + RESEND_AFTER
+        running.resend_at = self.now + RESEND_AFTER * 2 ** min(running.sends, 3)
+        running.sends += 1
         running.expires_at = self.now + VALIDITY
         return True
 

@@ -28,6 +28,10 @@ local function sweepers()
         { space.revoked_token, drop(space.revoked_token) },
         { space.client_assertion, function(row) space.client_assertion:delete({ row.client_id, row.jti_hash }) end },
         { space.rate_limit, drop(space.rate_limit) },
+        { space.conversion, drop(space.conversion) },
+        { space.sent_code, drop(space.sent_code) },
+        { space.spent_proof, drop(space.spent_proof) },
+        { space.message_budget, drop(space.message_budget) },
         { space.initial_access_token, drop(space.initial_access_token) },
     }
 end
