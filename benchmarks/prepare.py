@@ -9,8 +9,8 @@ from benchmarks.processes import TEST_CODE
 from benchmarks.users import SCOPE, Client
 from conf.settings import Settings
 from flows.grants.names import PHONE_OTP
-from flows.one_time_code import keyed
 from flows.requests import AuthorizationRequest
+from flows.sending_limits import keyed
 from keys.hashing import b64url, random_id, random_secret, sha256
 from storage.store import Store
 

@@ -126,7 +126,7 @@ class Sending:
     client_budget: int = 100_000
     provider_budget: int = 200_000
     lowest_conversion: float = 0.4
-    hold: int = 600
+    hold: int = 1800
     proof_of_work_bits: int = 18
 
 

@@ -48,9 +48,7 @@ def read_sending(table: Table) -> Sending:
         provider_budget=table.integer("provider_budget", standard.provider_budget, 1, 10**9),
         lowest_conversion=table.number("lowest_conversion", standard.lowest_conversion, 0, 0.9),
         hold=table.integer("hold_seconds", standard.hold, 1, DAY),
-        proof_of_work_bits=table.integer(
-            "proof_of_work_bits", standard.proof_of_work_bits, 1, 24
-        ),
+        proof_of_work_bits=table.integer("proof_of_work_bits", standard.proof_of_work_bits, 1, 24),
     )
 
 

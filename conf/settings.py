@@ -16,7 +16,6 @@ from conf.decoding import ConfigurationError, Form, Source, Table, read_toml
 from conf.delivery_settings import read_delivery
 from conf.key_settings import read_hsm, read_key_encryption_keys, read_keys
 from conf.model import (
-    DAY,
     LIFETIME_BOUNDS,
     Address,
     HsmSettings,

@@ -6,6 +6,7 @@ to the log alone.
 OAuthError
 ├── InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType,
 │   InvalidScope, SlowDown, TemporarilyUnavailable                    RFC 6749, 8628
+├── ProofOfWorkRequired                                               our own
 ├── AccessDenied, UnsupportedResponseType, LoginRequired, ConsentRequired, RequestNotSupported,
 │   RequestUriNotSupported, UnmetAuthenticationRequirements           at the authorization endpoint
 ├── InvalidSession, RedirectToWeb                                     OAuth 2.0 for First-Party Apps
@@ -17,6 +18,7 @@ PageError   what a customer is told on a page, because there is nobody else to t
 """
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 from flows.channel import Channel
@@ -106,6 +108,20 @@ class SlowDown(OAuthError):
 
     error = "slow_down"
     status = 429
+
+
+class ProofOfWorkRequired(OAuthError):
+    """Our own: ask again for this `otp_session` with a proof of work (docs/phone-codes.md).
+
+    `proof_of_work` says which.
+    """
+
+    error = "proof_of_work_required"
+    status = 403
+
+    def __init__(self, otp_session: str, proof_of_work: Mapping[str, str | int]) -> None:
+        super().__init__("ask again with a proof of work")
+        self.members = {"otp_session": otp_session, "proof_of_work": proof_of_work}
 
 
 class TemporarilyUnavailable(OAuthError):

@@ -8,7 +8,7 @@ twice has one outcome.
 from dataclasses import dataclass
 from typing import Literal
 
-from flows import one_time_code
+from flows import one_time_code, sending_limits
 from flows.clients import Client
 from flows.errors import AccessDenied, LoginRequired, PageError, TemporarilyUnavailable
 from flows.provider import Provider
@@ -28,12 +28,13 @@ class Browser:
     """Who is at the other end.
 
     `secret` proves that this browser began the interaction; `session_secret` is its session's, if
-    it has one; `address` is the IP address.
+    it has one; `address` is the IP address. `device` shows that it has signed in with a phone.
     """
 
     secret: str
     session_secret: str | None
     address: str
+    device: str | None = None
 
     @property
     def hash(self) -> bytes:
@@ -57,20 +58,25 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The response to the client; `session_secret` is set when the browser's cookie changes."""
+    """The response to the client; `session_secret` is set when the browser's cookie changes.
+
+    So is `device`, what the browser shows from now on to be known.
+    """
 
     response: AuthorizationResponse
     session_secret: str | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentAwaited:
     """The customer has signed in; go on to the page that asks what the partner may have.
 
-    `session_secret` is set when the browser's cookie changes.
+    `session_secret` and `device` are set when the browser's cookies change.
     """
 
     session_secret: str | None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,9 @@ async def single_sign_on(
         grant_id=grant_id,
         code_hash=sha256(code),
         lifetimes=provider.settings.lifetimes,
-        limit=one_time_code.keyed("begin", session.sid, provider.settings.interactions_per_address),
+        limit=sending_limits.keyed(
+            "begin", session.sid, provider.settings.interactions_per_address
+        ),
         now=now,
     )
     match issued:
@@ -187,8 +195,8 @@ def no_room(provider: Provider, request: AuthorizationRequest) -> AuthorizationR
 
 def beginnings(provider: Provider, address: str) -> KeyedLimit:
     """The limit on what anybody can begin: each takes memory for a while."""
-    network = one_time_code.network_of(address)
-    return one_time_code.keyed("begin", network, provider.settings.interactions_per_address)
+    network = sending_limits.network_of(address)
+    return sending_limits.keyed("begin", network, provider.settings.interactions_per_address)
 
 
 async def read(

@@ -1,14 +1,16 @@
 """Login: from a checked authorization request to a code, by phone and one-time code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flows import journeys, one_time_code
+from flows import journeys, one_time_code, proof_of_work, sending_limits
 from flows.authorize import Checked
 from flows.errors import ConsentRequired, LoginRequired, TemporarilyUnavailable
 from flows.journeys import Begun, Browser, ConsentAwaited, Finished
 from flows.phones import normalise
+from flows.proof_of_work import ProofWanted
 from flows.provider import Provider
 from flows.requests import respond_error
+from flows.sending_limits import Asker
 from keys.hashing import random_id
 from storage import outcomes as o
 from storage.errors import Unavailable, Uncertain
@@ -23,7 +25,12 @@ class CodeAwaited:
 
 @dataclass(frozen=True, slots=True)
 class ProfileAwaited:
-    """The phone is proven and new; go on to the page that asks for a name."""
+    """The phone is proven and new; go on to the page that asks for a name.
+
+    `device` is what the browser shows from now on to be known.
+    """
+
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +76,23 @@ async def _enter(provider: Provider, checked: Checked, browser: Browser) -> Begu
 
 
 async def submit_phone(
-    provider: Provider, interaction_id: str, phone: str, browser: Browser
-) -> CodeAwaited | ConsentAwaited | Rejected | Begun | Finished:
-    """The customer gave a phone, or asks for the code once more: queue it, if it is time."""
+    provider: Provider,
+    interaction_id: str,
+    phone: str,
+    browser: Browser,
+    proof: str | None = None,
+) -> CodeAwaited | ProofWanted | ConsentAwaited | Rejected | Begun | Finished:
+    """The customer gave a phone, or asks for the code once more: queue it, if it is time.
+
+    `proof` is the proof of work of the customer's browser, if it was asked for one.
+    """
     number = normalise(phone)
     if number is None:
         return Rejected("phone_invalid")
     if not one_time_code.can_reach(provider, number):
         return Rejected("number_refused")
-    network = one_time_code.network_of(browser.address)
-    source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
-    challenge = one_time_code.new_challenge(provider, interaction_id, number, source)
+    asker = Asker(address=browser.address, device=browser.device, proof=proof)
+    challenge = one_time_code.new_challenge(provider, interaction_id, number, asker)
     started = await provider.store.interaction_otp_start(
         interaction_id,
         browser_hash=browser.hash,
@@ -88,12 +101,15 @@ async def submit_phone(
     )
     if isinstance(started, o.Limited):
         return Rejected("too_many_requests", retry_after=started.retry_after)
+    if isinstance(started, o.ProofWanted):
+        return proof_of_work.wanted(provider, interaction_id, number)
     if isinstance(started, o.Refused):
         return Rejected("number_refused")
     if isinstance(started, o.ConsentAwaited):
         return journeys.consent_awaited(provider, interaction_id, started)
     if not isinstance(started, o.OtpStarted):
         return await journeys.elsewhere(provider, started, browser)
+    sending_limits.tell(provider.log, started)
     if started.send:
         provider.outbox.wake()
     return CodeAwaited()
@@ -104,7 +120,7 @@ async def submit_code(
 ) -> ProfileAwaited | ConsentAwaited | AccessClosed | Rejected | Begun | Finished:
     """The customer gave a one-time code: count the try, and sign in or ask for a name."""
     digits = "".join(code.split())
-    if not one_time_code.is_well_formed(digits):
+    if not one_time_code.is_well_formed(provider, digits):
         return Rejected("code_malformed")
     verified = await provider.store.interaction_otp_verify(
         interaction_id,
@@ -114,15 +130,17 @@ async def submit_code(
         wrong_tries=provider.settings.otp.wrong_tries_per_phone,
         sign_in=journeys.sign_in(provider, interaction_id, browser),
         now=provider.clock(),
-        call=one_time_code.is_call(digits),
+        call=one_time_code.is_call(provider, digits),
     )
     match verified:
         case o.SignedIn():
-            return await journeys.signed_in(provider, interaction_id, verified)
+            finished = await journeys.signed_in(provider, interaction_id, verified)
+            return replace(finished, device=_device(provider, verified.phone))
         case o.ConsentAwaited():
-            return journeys.consent_awaited(provider, interaction_id, verified)
+            awaited = journeys.consent_awaited(provider, interaction_id, verified)
+            return replace(awaited, device=_device(provider, verified.phone))
         case o.Unregistered():
-            return ProfileAwaited()
+            return ProfileAwaited(_device(provider, verified.phone))
         case o.CustomerBlocked():
             return AccessClosed()
         case o.Malformed() | o.Wrong() | o.Limited() | o.Exhausted() | o.CodeExpired() | o.Spent():
@@ -145,6 +163,10 @@ def _code_rejected(
             return Rejected("code_exhausted")
         case _:
             return Rejected("code_expired")
+
+
+def _device(provider: Provider, phone: str | None) -> str | None:
+    return sending_limits.new_device(provider, phone) if phone else None
 
 
 async def submit_profile(

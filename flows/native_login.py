@@ -5,13 +5,13 @@ auth_session is to an app what the cookie of an interaction is to a browser, so 
 of the pages.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from flows import journeys, one_time_code
+from flows import journeys, one_time_code, proof_of_work, sending_limits
 from flows.authorize import check_native
 from flows.client_auth import authenticate
 from flows.clients import Client
@@ -28,6 +28,7 @@ from flows.login import profile_errors, shown_name
 from flows.parameters import Parameters
 from flows.phones import normalise
 from flows.provider import Provider
+from flows.sending_limits import Asker
 from keys.hashing import b64url, random_id, random_secret, sha256
 from storage import outcomes as o
 from storage.records import NewChallenge
@@ -38,9 +39,14 @@ _PROFILE = ("given_name", "family_name", "terms_accepted")
 
 @dataclass(frozen=True, slots=True)
 class CodeIssued:
-    """The authorization code, for the token endpoint."""
+    """The authorization code, for the token endpoint.
+
+    `device` is for the app to keep and to show at its next sign-in with the same phone: a device
+    that has signed in cannot be locked out by others who ask for that phone.
+    """
 
     authorization_code: str
+    device: str | None = None
 
 
 class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,24 +65,35 @@ class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     otp_expires_in: int | None = None
     tries_left: int | None = None
     profile_errors: dict[str, str] | None = None
+    proof_of_work: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
     """An auth session that somebody presents, and the client that it must be bound to.
 
-    `browser` is what an app has of one: no session that others could share.
+    `browser` is what an app has of one: no session that others could share. `asker` is who wants a
+    code sent.
     """
 
     provider: Provider
     client: Client
     interaction_id: str
     browser: Browser
+    asker: Asker
 
     @classmethod
-    def of(cls, provider: Provider, client: Client, secret: str, address: str) -> "_Session":
+    def of(
+        cls, provider: Provider, client: Client, secret: str, address: str, parameters: Parameters
+    ) -> "_Session":
         """The auth session of a secret."""
-        return cls(provider, client, _interaction_id(secret), Browser(secret, None, address))
+        asker = Asker(
+            address=address,
+            device=parameters.get("device"),
+            proof=parameters.get("proof_of_work"),
+        )
+        browser = Browser(secret, None, address)
+        return cls(provider, client, _interaction_id(secret), browser, asker)
 
     def awaits(self, **members: Any) -> Insufficient:
         """What comes next."""
@@ -106,7 +123,7 @@ async def challenge(
         raise UnauthorizedClient("the client is not registered for sign-ins without a browser")
     if secret is None:
         return await _begin(provider, client, parameters, address, locales)
-    session = _Session.of(provider, client, secret, address)
+    session = _Session.of(provider, client, secret, address, parameters)
     if (otp := parameters.get("otp")) is not None:
         return await _enter_code(session, otp)
     if (phone := parameters.get("phone")) is not None:
@@ -150,7 +167,7 @@ async def _begin(
         raise LoginRequired("there is no session without a browser")
     if "consent" in checked.prompt:
         raise RedirectToWeb("consent is asked for on a page")
-    session = _Session.of(provider, client, random_secret(), address)
+    session = _Session.of(provider, client, random_secret(), address, parameters)
     # The draft's own example (5.1) brings the phone as the hint.
     text = parameters.get("phone") or parameters.get("login_hint")
     phone = _reachable(provider, text) if text is not None else None
@@ -172,6 +189,9 @@ async def _begin(
             return session.awaits(phone_required=True, error_description=_NO_PHONE)
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many sign-ins or codes were asked for", retry_after=seconds)
+        case o.ProofWanted():
+            assert new is not None  # noqa: S101 - there is nothing to send without one
+            return _proof_wanted(session, new.phone)
         case o.OtpStarted():
             return _code_queued(session, started)
 
@@ -196,6 +216,8 @@ async def _enter_phone(session: _Session, text: str) -> Insufficient:
             raise SlowDown("too many codes were asked for", retry_after=seconds)
         case o.Refused():
             return session.awaits(phone_required=True, error_description=_NO_PHONE)
+        case o.ProofWanted():
+            return _proof_wanted(session, phone)
         case o.OtpStarted():
             return _code_queued(session, started)
         case _:
@@ -208,14 +230,19 @@ def _reachable(provider: Provider, text: str) -> str | None:
 
 
 def _new_challenge(session: _Session, phone: str) -> NewChallenge:
-    provider = session.provider
-    network = one_time_code.network_of(session.browser.address)
-    source = one_time_code.keyed("send:address", network, provider.settings.otp.sends_per_address)
-    return one_time_code.new_challenge(provider, session.interaction_id, phone, source)
+    return one_time_code.new_challenge(
+        session.provider, session.interaction_id, phone, session.asker
+    )
+
+
+def _proof_wanted(session: _Session, phone: str) -> Insufficient:
+    wanted = proof_of_work.wanted(session.provider, session.interaction_id, phone)
+    return session.awaits(phone_required=True, proof_of_work=wanted.members())
 
 
 def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:
     provider = session.provider
+    sending_limits.tell(provider.log, started)
     if started.send:
         provider.outbox.wake()
     now = provider.clock()
@@ -229,7 +256,7 @@ def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:
 async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient:
     provider = session.provider
     digits = "".join(text.split())
-    if not one_time_code.is_well_formed(digits):
+    if not one_time_code.is_well_formed(provider, digits):
         return await _malformed(session)
     verified = await provider.store.interaction_otp_verify(
         session.interaction_id,
@@ -240,7 +267,7 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
         sign_in=journeys.sign_in(provider, session.interaction_id, session.browser),
         now=provider.clock(),
         bound_client_id=session.client.client_id,
-        call=one_time_code.is_call(digits),
+        call=one_time_code.is_call(provider, digits),
     )
     match verified:
         case o.Unregistered():
@@ -335,7 +362,9 @@ def _signed_in(
     """The end of a login: the code, or why there is none. Raises an OAuthError."""
     match outcome:
         case o.SignedIn():
-            return CodeIssued(journeys.code_of(session.provider, session.interaction_id))
+            provider, phone = session.provider, outcome.phone
+            device = sending_limits.new_device(provider, phone) if phone else None
+            return CodeIssued(journeys.code_of(provider, session.interaction_id), device)
         case o.CustomerBlocked():
             raise AccessDenied("access is closed for this customer")
         case o.OtherCustomer():

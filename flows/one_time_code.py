@@ -1,31 +1,30 @@
 """One-time codes: derived, so that a repeat is the same code and nothing recoverable is stored."""
 
-import ipaddress
-
-from conf.settings import Limit
+from flows import sending_limits
 from flows.provider import Provider
+from flows.sending_limits import Asker
 from keys.hashing import derive, random_id
-from storage.records import KeyedLimit, NewChallenge
+from storage.records import NewChallenge
 
-DIGITS = 6
 CALL_DIGITS = 4  # the end of the number that a flash call comes from
 ACR = "urn:x5id:acr:phone-otp"
 AMR = "otp sms"  # RFC 8176 2
 
 
 def code_of(provider: Provider, challenge_id: str) -> str:
-    """The code of a challenge: 64 bits of an HMAC, cut to six digits.
+    """The code of a challenge: 64 bits of an HMAC, cut to the digits of the settings.
 
     A challenge names the version of the secret, so that a repeat after a rotation is the same code.
     """
     version, _, _ = challenge_id.partition(".")
     secret = provider.keys.secrets("otp")[int(version)]
     number = int.from_bytes(derive(secret, "code", challenge_id)[:8], "big")
-    return f"{number % 10**DIGITS:0{DIGITS}}"
+    digits = provider.settings.otp.length
+    return f"{number % 10**digits:0{digits}}"
 
 
 def hashes_of(provider: Provider, journey: str, code: str) -> list[bytes]:
-    """What the store compares: without the secret, six digits could be tried out.
+    """What the store compares: without the secret, a few digits could be tried out.
 
     One for each version of the secret that a challenge may have begun with, the newest first.
     """
@@ -33,24 +32,27 @@ def hashes_of(provider: Provider, journey: str, code: str) -> list[bytes]:
     return [derive(secret, "hash", journey, code) for secret in secrets]
 
 
-def is_well_formed(code: str) -> bool:
+def is_well_formed(provider: Provider, code: str) -> bool:
     """Whether a text can be a code at all; only then is it worth a try."""
-    return len(code) in (DIGITS, CALL_DIGITS) and code.isascii() and code.isdigit()
+    lengths = (provider.settings.otp.length, CALL_DIGITS)
+    return len(code) in lengths and code.isascii() and code.isdigit()
 
 
-def is_call(code: str) -> bool:
+def is_call(provider: Provider, code: str) -> bool:
     """Whether a well-formed code can only be a flash call's."""
-    return len(code) != DIGITS
+    return len(code) != provider.settings.otp.length
 
 
 def can_reach(provider: Provider, phone: str) -> bool:
     """Whether anybody takes codes to a phone, or it needs nobody to."""
     settings = provider.settings
-    return settings.delivery.reaches(phone) or settings.is_test_number(phone) is not None
+    if settings.is_test_number(phone) is not None:
+        return True
+    return settings.delivery.reaches(phone) and sending_limits.sends_to(provider, phone)
 
 
-def new_challenge(provider: Provider, journey: str, phone: str, source: KeyedLimit) -> NewChallenge:
-    """A challenge for a journey, which counts for the phone and for its `source`.
+def new_challenge(provider: Provider, journey: str, phone: str, asker: Asker) -> NewChallenge:
+    """A challenge for a journey, which counts for the phone and for whoever asks.
 
     A configured test number has a fixed code and no limits.
     """
@@ -67,25 +69,6 @@ def new_challenge(provider: Provider, journey: str, phone: str, source: KeyedLim
         resend_after=settings.resend_after,
         test=test is not None,
         attempt=random_id(),
-        send_limits=(
-            keyed("send:phone", phone, settings.sends_per_phone),
-            source,
-        ),
+        send_limits=sending_limits.limits_of(provider, asker, phone),
+        sending=sending_limits.sending_of(provider, asker, journey, phone),
     )
-
-
-def keyed(what: str, whose: str, limit: Limit) -> KeyedLimit:
-    """A limit on what somebody does."""
-    return KeyedLimit(f"{what}:{whose}", limit.burst, limit.period)
-
-
-def network_of(address: str) -> str:
-    """The /24 or /64 that an address is counted with: one customer often has all of it."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    # A dual-stack listener shows IPv4 customers as IPv6; they must not all share one /64.
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    prefix = 24 if isinstance(ip, ipaddress.IPv4Address) else 64
-    return str(ipaddress.ip_network((ip, prefix), strict=False))

@@ -1,5 +1,7 @@
 """Phone numbers: E.164 everywhere, normalised once at the edge."""
 
+from collections.abc import Collection
+
 import phonenumbers
 
 HOME_REGION = "RU"
@@ -15,6 +17,14 @@ _REFUSED = frozenset(
         phonenumbers.PhoneNumberType.VOICEMAIL,
     }
 )
+
+_MOBILE = frozenset(
+    {
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+    }
+)
+_RANGE = 3  # digits
 
 
 def normalise(text: str) -> str | None:
@@ -34,6 +44,24 @@ def normalise(text: str) -> str | None:
         return None
     phone = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return phone if len(phone) <= 1 + _MOST_DIGITS else None
+
+
+def may_receive(phone: str, countries: Collection[str], *, mobile_only: bool) -> bool:
+    """Whether a number is of the `countries` (ISO 3166; none is any), and a mobile one.
+
+    Where a plan does not tell mobile numbers from others, as in North America, all may be.
+    """
+    number = phonenumbers.parse(phone)
+    if mobile_only and phonenumbers.number_type(number) not in _MOBILE:
+        return False
+    return not countries or phonenumbers.region_code_for_number(number) in countries
+
+
+def prefix_of(phone: str) -> str:
+    """The country and the operator's range: what the conversion watch counts a number with."""
+    number = phonenumbers.parse(phone)
+    national = phonenumbers.national_significant_number(number)
+    return f"+{number.country_code}{national[:_RANGE]}"
 
 
 def mask(phone: str) -> str:

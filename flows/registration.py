@@ -19,11 +19,11 @@ from flows.errors import (
     UnacceptableMetadata,
 )
 from flows.initial_access_tokens import policy_of
-from flows.one_time_code import keyed, network_of
 from flows.parameters import Parameters
 from flows.provider import Provider
 from flows.registration_policy import completed, ours, policy_faults
 from flows.remote_jwks import check_jwks_uri
+from flows.sending_limits import keyed, network_of
 from flows.subjects import check_sector
 from keys.hashing import random_id, random_secret, sha256
 from storage import outcomes as o

@@ -1,4 +1,4 @@
-"""The two cookies: a browser's session, and its proof that it began an interaction.
+"""The cookies: a browser's session, its proof that it began an interaction, and a known device.
 
 On https their names bind them to this host (`__Host-`) and to TLS. `SameSite=Lax` keeps them from a
 cross-site POST; a cross-site GET, as every authorization request is, carries them.
@@ -8,11 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _INTERACTION_KEPT = 3600  # seconds beyond its expiry, so that a late customer begins anew
+_DEVICE_KEPT = 400 * 86_400  # RFC 6265bis 5.5: no browser keeps a cookie for longer
 _MOST_INTERACTIONS = 10  # at once in one browser; a proxy may refuse more bytes of cookies
 
 
 def _session_name(*, https: bool) -> str:
     return "__Host-session" if https else "session"
+
+
+def _device_name(*, https: bool) -> str:
+    return "__Host-device" if https else "device"
 
 
 def _interaction_name(interaction_id: str, *, https: bool) -> str:
@@ -31,6 +36,24 @@ def session(request: Request, *, https: bool) -> str | None:
 def interaction(request: Request, interaction_id: str, *, https: bool) -> str | None:
     """The secret of an interaction."""
     return request.cookies.get(_interaction_name(interaction_id, https=https))
+
+
+def device(request: Request, *, https: bool) -> str | None:
+    """What shows that the browser has signed in with a phone before."""
+    return request.cookies.get(_device_name(https=https))
+
+
+def set_device(response: Response, device: str, *, https: bool) -> None:
+    """Let the browser show that it has signed in with a phone, for as long as browsers allow."""
+    response.set_cookie(
+        _device_name(https=https),
+        device,
+        max_age=_DEVICE_KEPT,
+        path="/",
+        secure=https,
+        httponly=True,
+        samesite="lax",
+    )
 
 
 def set_session(response: Response, secret: str, *, https: bool, max_age: int) -> None:

@@ -13,7 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from flows.channel import Channel
-from flows.errors import InvalidClient, MissingToken, OAuthError, PageError, RegistrationError
+from flows.errors import (
+    InvalidClient,
+    MissingToken,
+    OAuthError,
+    PageError,
+    ProofOfWorkRequired,
+    RegistrationError,
+)
 from idp import http
 from idp.pages import Brand
 from idp.request_log import note
@@ -78,6 +85,8 @@ def _unavailable(
 def _json(error: OAuthError, style: Style) -> Response:
     body: dict[str, Any] = dict(error.parameters())
     headers = {}
+    if isinstance(error, ProofOfWorkRequired):
+        body |= error.members
     if error.tries_left is not None:
         body["tries_left"] = error.tries_left
     if error.retry_after is not None:

@@ -104,6 +104,7 @@ def browser(request: Request) -> Browser:
         secret=cookies.interaction(request, interaction_id, https=https) or "",
         session_secret=cookies.session(request, https=https),
         address=request.client.host if request.client else "",
+        device=cookies.device(request, https=https),
     )
 
 

@@ -1,7 +1,6 @@
 """Pump messages in several ways; a table and, as the last line, the same as a JSON object."""
 
 import argparse
-import asyncio
 import random
 import tempfile
 import time
@@ -26,12 +25,13 @@ _MOST_SENT: Final = 0.01
 _MOST_REFUSED: Final = 0.001
 # As an import would: customers of long standing, who have not been here since.
 _IMPORT: Final = """
-    for index, phone in ipairs(...) do
+    local phones, at = ...
+    for index, phone in ipairs(phones) do
         box.space.customer:insert({
-            'old' .. index, phone, %d, %d, 0, 1, false, box.NULL, box.NULL, box.NULL,
+            'old' .. index, phone, at, at, 0, 1, false, box.NULL, box.NULL, box.NULL,
         })
     end
-""" % (BEGINNING - 30 * _DAY, BEGINNING - 30 * _DAY)
+"""
 
 
 def main() -> int:
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 async def _drill(strategy: Strategy, seed: int) -> dict[str, float]:
-    rng = random.Random(seed)  # noqa: S311 - the same world every time
+    rng = random.Random(seed)
     honest = Honest(rng)
     asks = [*honest.asks(strategy.seconds), *attack(strategy, rng)]
     with tempfile.TemporaryDirectory(prefix="idp-drill-") as directory:
@@ -84,7 +84,7 @@ async def _drill(strategy: Strategy, seed: int) -> dict[str, float]:
             tally = Tally(begins=strategy.begins)
             simulation = Simulation(store, Otp(), Sending(), tally)
             await simulation.play(_day_before(honest, rng))
-            simulation.tally = replace(tally, honest=0, refused=0, proofs=0, refusals=[])
+            simulation.tally = replace(tally, honest=0, strangers=0, refused=0, proofs=0)
             await simulation.play(asks)
             await store.close()
         finally:
@@ -94,7 +94,14 @@ async def _drill(strategy: Strategy, seed: int) -> dict[str, float]:
 
 def _day_before(honest: Honest, rng: random.Random) -> list[Ask]:
     return [
-        Ask(rng.uniform(-_DAY, -_DAY / 2), phone, address, True, 20.0)
+        Ask(
+            at=rng.uniform(-_DAY, -_DAY / 2),
+            phone=phone,
+            address=address,
+            honest=True,
+            stranger=False,
+            answers_after=20.0,
+        )
         for phone, address in honest.former
     ]
 
@@ -110,20 +117,22 @@ async def _import(tarantool: PrivateTarantool, phones: list[str]) -> None:
         ping_timeout=0,
     )
     await owner.connect()
-    await owner.eval(_IMPORT, [[int(phone[1:]) for phone in phones]], timeout=30)
+    numbers = [int(phone[1:]) for phone in phones]
+    await owner.eval(_IMPORT, [numbers, BEGINNING - 30 * _DAY], timeout=30)
     await owner.disconnect()
 
 
 def _result(tally: Tally) -> dict[str, float]:
-    never = -1.0
+    found = tally.detected_after
     return {
         "attacker_asked": tally.asked,
         "attacker_sent": tally.sent,
         "attacker_sent_after_first_minute_share": _share(tally.sent_late, tally.asked_late),
         "honest_asked": tally.honest,
         "honest_refused_share": _share(tally.refused, tally.honest),
+        "honest_strangers_refused_share": _share(tally.refused, tally.strangers),
         "honest_worked_share": _share(tally.proofs, tally.honest),
-        "detected_after_s": never if tally.detected_after is None else round(tally.detected_after, 1),
+        "detected_after_s": -1.0 if found is None else round(found, 1),
     }
 
 
@@ -132,7 +141,16 @@ def _share(part: int, whole: int) -> float:
 
 
 def _table(results: dict[str, dict[str, float]]) -> str:
-    header = ("strategy", "asked", "sent", "after 1 min", "honest", "refused", "worked", "found after")
+    header = (
+        "strategy",
+        "asked",
+        "sent",
+        "after 1 min",
+        "honest",
+        "refused",
+        "worked",
+        "found after",
+    )
     rows = [
         (
             name,

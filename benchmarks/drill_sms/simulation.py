@@ -5,7 +5,7 @@ import hashlib
 import heapq
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.drill_sms.world import Ask
@@ -34,10 +34,10 @@ class Tally:
     sent: int = 0
     sent_late: int = 0
     honest: int = 0
+    strangers: int = 0  # of the honest
     refused: int = 0
     proofs: int = 0  # that honest customers had to work for
     detected_after: float | None = None
-    refusals: list[Ask] = field(default_factory=list)
 
 
 class Simulation:
@@ -67,7 +67,7 @@ class Simulation:
         self, at: float, ask: Ask, session: str | None
     ) -> tuple[float, Ask, str | None] | None:
         if session is not None:
-            await self._answer(at, ask, session)
+            await self._answer(at, session)
             return None
         sent = await self._ask(at, ask)
         if sent is None or ask.answers_after is None:
@@ -85,16 +85,18 @@ class Simulation:
         self._count(at, ask, alarms, sent=sent, proved=proved)
         return session if sent else None
 
-    def _count(self, at: float, ask: Ask, alarms: Iterable[object], *, sent: bool, proved: bool) -> None:
+    def _count(
+        self, at: float, ask: Ask, alarms: Iterable[object], *, sent: bool, proved: bool
+    ) -> None:
         tally = self.tally
         if alarms and tally.detected_after is None and at >= tally.begins:
             tally.detected_after = at - tally.begins
         if ask.honest:
             tally.honest += 1
+            tally.strangers += ask.stranger
             tally.proofs += proved
             if not sent:
                 tally.refused += 1
-                tally.refusals.append(ask)
             return
         late = at >= tally.begins + 60
         tally.asked += 1
@@ -102,9 +104,7 @@ class Simulation:
         tally.sent += sent
         tally.sent_late += sent and late
 
-    async def _start(
-        self, at: float, ask: Ask, session: str, proof: Proof | None
-    ) -> o.OtpStart:
+    async def _start(self, at: float, ask: Ask, session: str, proof: Proof | None) -> o.OtpStart:
         otp, sending = self._otp, self._sending
         device = f"send:device:{ask.phone}" if ask.device else None
         return await self._store.otp_start(
@@ -140,7 +140,7 @@ class Simulation:
             now=int(BEGINNING + at),
         )
 
-    async def _answer(self, at: float, ask: Ask, session: str) -> None:
+    async def _answer(self, at: float, session: str) -> None:
         await self._store.otp_redeem(
             session,
             client_id=CLIENT,

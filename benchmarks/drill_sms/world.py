@@ -7,12 +7,13 @@ from typing import Final
 
 # Operator ranges of the home country. The attacker's numbers lie in some of them.
 PREFIXES: Final = tuple(f"+79{10 + number}" for number in range(20))
-CARRIERS: Final = 3
+CARRIERS: Final = 2
 CUSTOMERS_PER_CARRIER: Final = 2_000  # behind one /24 of addresses
-CARRIER_ADDRESSES: Final = 64  # in use of each /24
-HOME_NETWORKS: Final = 400
+OWN_NUMBERS: Final = 0.8  # of a carrier's customers
+CARRIER_ADDRESSES: Final = 128  # in use of each /24
+HOME_NETWORKS: Final = 250
 CUSTOMERS_PER_HOME: Final = 4
-STRANGERS: Final = 0.10  # of the honest: the first sign-in
+STRANGERS: Final = 0.05  # of the honest: the first sign-in
 WITH_DEVICE: Final = 0.5  # of the returning customers
 CONVERSION: Final = {True: 0.80, False: 0.95}  # of strangers, and of the others
 NEW_HOMES: Final = 0.03  # networks of which no customer has ever come
@@ -26,6 +27,7 @@ class Ask:
     phone: str
     address: str
     honest: bool
+    stranger: bool
     answers_after: float | None
     device: bool = False
     solves: bool = True  # the proof of work, if one is wanted
@@ -53,23 +55,31 @@ class Strategy:
     networks: int
     converts: float = 0.0
     solves: float = 0.5
-    modems: int = 12  # exact addresses that it shares with customers behind their carriers' NAT
-    modems_share: float = 0.10
-    homes: int = 60  # customers' home networks in which it has a machine
-    homes_share: float = 0.10
+    modems: int = 8  # exact addresses that it shares with customers behind their carriers' NAT
+    modems_share: float = 0.05
+    homes: int = 20  # customers' home networks in which it has a machine
+    homes_share: float = 0.05
 
 
 STRATEGIES: Final = (
     Strategy("one prefix", 3_600, 1_200, 4.0, prefixes=1, networks=3_000),
     Strategy("many prefixes", 3_600, 1_200, 4.0, prefixes=400, networks=3_000),
-    Strategy("slow", 14 * 3_600, 3_600, 0.2, prefixes=20, networks=3_000),
+    Strategy("slow", 14 * 3_600, 3_600, 0.1, prefixes=20, networks=3_000, modems=2, homes=6),
     Strategy("converting", 3_600, 1_200, 4.0, prefixes=5, networks=3_000, converts=0.2),
 )
 
 # What the store cannot tell from customers.
 BEYOND: Final = (
     Strategy(
-        "customers' homes", 3_600, 1_200, 4.0, prefixes=400, networks=3_000, modems_share=0, homes=400, homes_share=1
+        "customers' homes",
+        3_600,
+        1_200,
+        4.0,
+        prefixes=400,
+        networks=3_000,
+        modems_share=0,
+        homes=250,
+        homes_share=1,
     ),
     Strategy("answering", 3_600, 1_200, 4.0, prefixes=5, networks=3_000, converts=0.7),
 )
@@ -87,8 +97,8 @@ class Honest:
             for _ in range(CUSTOMERS_PER_CARRIER):
                 address = f"100.64.{carrier}.{rng.randrange(CARRIER_ADDRESSES)}"
                 # Most customers of a carrier have its own numbers.
-                own = PREFIXES[carrier * 6 : carrier * 6 + 6]
-                self._add(rng.choice(own if rng.random() < 0.8 else PREFIXES), address)
+                own = PREFIXES[carrier * 8 : carrier * 8 + 8]
+                self._add(rng.choice(own if rng.random() < OWN_NUMBERS else PREFIXES), address)
             self.former += [
                 (self.phone(rng.choice(PREFIXES)), f"100.64.{carrier}.{host}")
                 for host in range(CARRIER_ADDRESSES)
@@ -119,12 +129,20 @@ class Honest:
             converts = rng.random() < CONVERSION[stranger]
             after = 8 + rng.expovariate(1 / 22) if converts else None
             device = not stranger and rng.random() < WITH_DEVICE
-            yield Ask(rng.uniform(0, seconds), phone, address, True, after, device)
+            yield Ask(
+                at=rng.uniform(0, seconds),
+                phone=phone,
+                address=address,
+                honest=True,
+                stranger=stranger,
+                answers_after=after,
+                device=device,
+            )
 
 
 def attack(strategy: Strategy, rng: random.Random) -> Iterator[Ask]:
     """What the attacker asks for, with many numbers, each of which it uses again and again."""
-    own = [f"+7{900 + number % 1000:03}"[:5] for number in range(strategy.prefixes)]
+    own = [f"+7{(910 + number) % 1_000:03}" for number in range(strategy.prefixes)]
     prefixes = [PREFIXES[3]] if strategy.prefixes == 1 else own
     numbers = [f"{rng.choice(prefixes)}{rng.randrange(5_000_000, 9_999_999)}" for _ in range(8_000)]
     converting = set(rng.sample(numbers, int(strategy.converts * len(numbers))))
@@ -147,4 +165,12 @@ def attack(strategy: Strategy, rng: random.Random) -> Iterator[Ask]:
             address = f"{11 + network // 65_536}.{network // 256 % 256}.{network % 256}.9"
         phone = rng.choice(numbers)
         after = rng.uniform(3, 20) if phone in converting else None
-        yield Ask(at, phone, address, False, after, solves=rng.random() < strategy.solves)
+        yield Ask(
+            at=at,
+            phone=phone,
+            address=address,
+            honest=False,
+            stranger=True,
+            answers_after=after,
+            solves=rng.random() < strategy.solves,
+        )

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from flows import one_time_code, refresh_tokens
+from flows import one_time_code, proof_of_work, refresh_tokens, sending_limits
 from flows.claims import OFFLINE_ACCESS, OPENID, SCOPES
 from flows.client_auth import authenticate
 from flows.clients import Client
@@ -13,6 +13,7 @@ from flows.errors import (
     InvalidGrant,
     InvalidRequest,
     InvalidScope,
+    ProofOfWorkRequired,
     SlowDown,
     UnauthorizedClient,
 )
@@ -21,6 +22,7 @@ from flows.grants.names import PHONE_OTP, REFRESH_TOKEN
 from flows.parameters import Parameters
 from flows.phones import normalise
 from flows.provider import Provider
+from flows.sending_limits import Asker
 from keys.hashing import random_id, sha256
 from storage import outcomes as o
 from storage.records import SignIn, Wanted
@@ -38,52 +40,61 @@ class Started:
 async def start(provider: Provider, authorization: str | None, parameters: Parameters) -> Started:
     """Queue a one-time code for a phone; with an `otp_session`, the same code once more.
 
-    Raises an OAuthError: InvalidRequest for what is no phone, SlowDown at a rate limit.
+    Raises an OAuthError: InvalidRequest for what is no phone, SlowDown at a rate limit,
+    ProofOfWorkRequired where the proof comes with the next request.
     """
     parameters.refuse_repeated()
     client = await authenticate(provider, authorization, parameters)
     if not client.allows_grant(PHONE_OTP):
         raise UnauthorizedClient("the client is not registered for the phone grant")
-    phone = normalise(parameters.require("phone"))
-    if phone is None:
-        raise InvalidRequest("phone is not a phone number")
-    if not one_time_code.can_reach(provider, phone):
-        raise InvalidRequest("phone is not a phone number that codes are sent to")
+    phone = _phone(provider, parameters)
     presented = parameters.get("otp_session")
     otp_session = presented or random_id()
     now = provider.clock()
+    proof = parameters.get("proof_of_work")
     # All of a bot's customers come from the bot's address: the client is what can be counted.
-    source = one_time_code.keyed(
-        "send:client", client.client_id, provider.settings.otp.sends_per_client
-    )
-    challenge = one_time_code.new_challenge(provider, otp_session, phone, source)
+    asker = Asker(client_id=client.client_id, proof=proof)
+    challenge = one_time_code.new_challenge(provider, otp_session, phone, asker)
     started = await provider.store.otp_start(
         otp_session,
         client_id=client.client_id,
         locale=client.channel.locale,
         challenge=challenge,
-        resend=presented is not None,
+        # The first request of a session that was asked for a proof comes twice.
+        resend=presented is not None and challenge.sending.proof is None,
         now=now,
     )
     match started:
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many codes were asked for", retry_after=seconds)
+        case o.ProofWanted():
+            wanted = proof_of_work.wanted(provider, otp_session, phone)
+            raise ProofOfWorkRequired(otp_session, wanted.members())
         case o.Refused():
             raise InvalidRequest("phone is not a phone number that may sign in")
         case o.Unknown():
             raise InvalidRequest("otp_session is not valid")
         case o.OtpStarted():
-            pass
+            sending_limits.tell(provider.log, started)
     if started.send:
         provider.outbox.wake()
     return Started(otp_session, started.expires_at - now, max(0, started.resend_at - now))
+
+
+def _phone(provider: Provider, parameters: Parameters) -> str:
+    phone = normalise(parameters.require("phone"))
+    if phone is None:
+        raise InvalidRequest("phone is not a phone number")
+    if not one_time_code.can_reach(provider, phone):
+        raise InvalidRequest("phone is not a phone number that may sign in")
+    return phone
 
 
 async def _authorize(provider: Provider, client: Client, parameters: Parameters) -> Authorized:
     otp_session = parameters.require("otp_session")
     otp = parameters.require("otp")
     scope = _scope(client, parameters.get("scope"))
-    if not one_time_code.is_well_formed(otp):
+    if not one_time_code.is_well_formed(provider, otp):
         raise InvalidGrant("the code is malformed")
     grant_id = random_id()
     refresh_token = refresh_tokens.derived(provider.keys.secret("refresh"), grant_id, otp_session)
@@ -110,7 +121,7 @@ async def _authorize(provider: Provider, client: Client, parameters: Parameters)
             lifetimes=client.lifetimes,
         ),
         now=provider.clock(),
-        call=one_time_code.is_call(otp),
+        call=one_time_code.is_call(provider, otp),
     )
     match redeemed:
         case o.Redeemed():

@@ -8,10 +8,19 @@ from starlette.responses import Response
 from flows import journeys, login
 from flows.journeys import Begun, ConsentAwaited, Finished, Journey
 from flows.login import AccessClosed, CodeAwaited, ProfileAwaited, Rejected
-from flows.one_time_code import CALL_DIGITS, DIGITS
+from flows.one_time_code import CALL_DIGITS
 from flows.phones import mask
+from flows.proof_of_work import ProofWanted
 from idp import http
-from idp.endpoints.journey import page, path_of, proceed, read, submitted, with_session
+from idp.endpoints.journey import (
+    page,
+    path_of,
+    proceed,
+    read,
+    submitted,
+    with_device,
+    with_session,
+)
 
 _CODE_ERRORS = frozenset(
     {
@@ -41,13 +50,19 @@ async def phone_submit(request: Request) -> Response:
     interaction_id, parameters = await submitted(request)
     phone = parameters.get("phone") or ""
     step = await login.submit_phone(
-        http.site(request).provider, interaction_id, phone, http.browser(request)
+        http.site(request).provider,
+        interaction_id,
+        phone,
+        http.browser(request),
+        parameters.get("proof_of_work"),
     )
-    if isinstance(step, Rejected):
+    if isinstance(step, Rejected | ProofWanted):
         journey = await read(request)
-        if isinstance(journey, Journey):
-            return _phone(request, journey, phone, step)
-        return proceed(request, journey, http.locale(request))
+        if not isinstance(journey, Journey):
+            return proceed(request, journey, http.locale(request))
+        if isinstance(step, ProofWanted):
+            return _proof(request, journey, phone, "phone", step)
+        return _phone(request, journey, phone, step)
     return _next(request, interaction_id, step)
 
 
@@ -64,6 +79,7 @@ async def code_page(request: Request) -> Response:
     if error is None and journey.delivery == "failed":
         error = "message_not_sent"
     called = journey.delivery == "flash_call"
+    length = http.site(request).provider.settings.otp.length
     return page(
         request,
         "code.html",
@@ -76,8 +92,8 @@ async def code_page(request: Request) -> Response:
         tries_left=journey.tries_left,
         retry_after=retry_after,
         resend_after=journey.resend_after,
-        code_length=CALL_DIGITS if called else DIGITS,
-        longest_code=DIGITS,
+        code_length=CALL_DIGITS if called else length,
+        longest_code=max(CALL_DIGITS, length),
         called=called,
         delivery=journey.delivery,
         delivery_href=path_of(journey.interaction_id, "delivery"),
@@ -106,15 +122,21 @@ async def code_submit(request: Request) -> Response:
 
 async def resend(request: Request) -> Response:
     """Send the same code once more."""
-    interaction_id, _ = await submitted(request)
+    interaction_id, parameters = await submitted(request)
     journey = await read(request)
     if not isinstance(journey, Journey):
         return proceed(request, journey, http.locale(request))
     if journey.phone is None:
         return http.redirect(path_of(interaction_id, "phone"))
     step = await login.submit_phone(
-        http.site(request).provider, interaction_id, journey.phone, http.browser(request)
+        http.site(request).provider,
+        interaction_id,
+        journey.phone,
+        http.browser(request),
+        parameters.get("proof_of_work"),
     )
+    if isinstance(step, ProofWanted):
+        return _proof(request, journey, journey.phone, "resend", step)
     return _next(request, interaction_id, step)
 
 
@@ -189,11 +211,12 @@ def _next(
     match step:
         case CodeAwaited():
             return http.redirect(path_of(interaction_id, "code"))
-        case ProfileAwaited():
-            return http.redirect(path_of(interaction_id, "profile"))
-        case ConsentAwaited(session_secret=secret):
+        case ProfileAwaited(device=device):
+            response = http.redirect(path_of(interaction_id, "profile"))
+            return with_device(request, response, device)
+        case ConsentAwaited(session_secret=secret, device=device):
             response = http.redirect(path_of(interaction_id, "consent"))
-            return with_session(request, response, secret)
+            return with_device(request, with_session(request, response, secret), device)
         case AccessClosed():
             return http.redirect(path_of(interaction_id, "blocked"))
         case Rejected(error=error, retry_after=seconds):
@@ -201,7 +224,9 @@ def _next(
             told = urlencode({"error": error} | ({"retry_after": seconds} if seconds else {}))
             return http.redirect(f"{path_of(interaction_id, 'code')}?{told}")
         case _:
-            return proceed(request, step, http.locale(request))
+            response = proceed(request, step, http.locale(request))
+            device = step.device if isinstance(step, Finished) else None
+            return with_device(request, response, device)
 
 
 def _told(request: Request) -> tuple[str | None, int]:
@@ -230,6 +255,20 @@ def _phone(
     if rejected is not None and limited:
         response.headers["Retry-After"] = str(rejected.retry_after)
     return response
+
+
+def _proof(
+    request: Request, journey: Journey, phone: str, action: str, wanted: ProofWanted
+) -> Response:
+    return page(
+        request,
+        "proof.html",
+        journey,
+        action=path_of(journey.interaction_id, action),
+        phone=phone,
+        challenge=wanted.challenge,
+        bits=wanted.bits,
+    )
 
 
 def _profile(

@@ -68,6 +68,13 @@ def with_session(request: Request, response: Response, session_secret: str | Non
     return response
 
 
+def with_device(request: Request, response: Response, device: str | None) -> Response:
+    """The response, with what makes the browser a known one if there is something."""
+    if device is not None:
+        cookies.set_device(response, device, https=http.site(request).provider.settings.https)
+    return response
+
+
 async def read(request: Request) -> Journey | Begun | Finished:
     """The state of the interaction that a request is about. Raises PageError."""
     return await journeys.read(

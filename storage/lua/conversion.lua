@@ -1,20 +1,25 @@
 -- The conversion watch: messages sent against codes that came back right, in cells of constant size.
 --
 -- A cell is a prefix of numbers, a network, an address, a client, a prefix within a network, or all strangers from
--- networks that are not known for strangers who sign in. Its counters fade by half in every HALF_LIFE, so that a row
--- is a sliding window. A cell whose messages stop coming back is held for a while, twice as long each time; it is let
--- go as soon as enough come back.
+-- networks that are not known for strangers who sign in. Its counters fade by half in every half-life, so that a row
+-- is a sliding window. A cell whose messages stop coming back is held for a while, twice as long each time.
 local audit_trail = require('audit_trail')
 
 local M = {}
 
 local HALF_LIFE = 3600
+local LONG_HALF_LIFE = 86400 -- where few come from
 local VOUCHER_HALF_LIFE = 7 * 86400
 local MOST_DOUBLINGS = 5
-local PROBED = 500 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
+local PROBED = 1000 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
 
 -- Messages that may be without an answer, for customers need their time, before a cell can be held.
-local TOLERATED = { address = 4, pair = 5, network = 8, prefix = 20, strangers = 30, client = 50 }
+local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 15, client = 50 }
+
+-- An attacker has few addresses that customers have too, and uses them for long.
+local LONGER = { address = 4 }
+
+local HALF_LIVES = { address = LONG_HALF_LIFE, network = LONG_HALF_LIFE, witness = LONG_HALF_LIFE }
 
 -- There are too many of these to tell of each.
 local SILENT = { address = true, pair = true }
@@ -31,14 +36,14 @@ function M.of(level, name, now)
     local row = box.space.conversion:get(key)
     if row == nil then
         return {
-            key = key, level = level, at = now, sent = 0, signed_in = 0, vouched = 0,
+            key = key, level = level, name = name, at = now, sent = 0, signed_in = 0, vouched = 0,
             strikes = 0, refused = 0, held_until = 0, blocked_until = 0,
         }
     end
-    local age = math.max(0, now - row.at)
+    local age, half_life = math.max(0, now - row.at), HALF_LIVES[level] or HALF_LIFE
     return {
-        key = key, level = level, at = math.max(now, row.at),
-        sent = faded(row.sent, age, HALF_LIFE), signed_in = faded(row.signed_in, age, HALF_LIFE),
+        key = key, level = level, name = name, at = math.max(now, row.at),
+        sent = faded(row.sent, age, half_life), signed_in = faded(row.signed_in, age, half_life),
         vouched = faded(row.vouched, age, VOUCHER_HALF_LIFE),
         strikes = row.strikes, refused = row.refused,
         held_until = row.held_until, blocked_until = row.blocked_until,
@@ -46,7 +51,7 @@ function M.of(level, name, now)
 end
 
 function M.keep(cell)
-    local known_for = cell.vouched >= 0.5 and 4 * VOUCHER_HALF_LIFE or DAY
+    local known_for = cell.vouched >= 0.5 and 4 * VOUCHER_HALF_LIFE or 2 * DAY
     local expires_at = math.max(cell.at + known_for, cell.held_until, cell.blocked_until)
     box.space.conversion:replace({
         cell.key, cell.level, cell.at, cell.sent, cell.signed_in, cell.vouched,
@@ -54,18 +59,22 @@ function M.keep(cell)
     })
 end
 
+-- With each time that it was held there is less patience with it.
+local function patience(cell)
+    return math.max(2, TOLERATED[cell.level] / 4 ^ cell.strikes)
+end
+
 local function fails(cell, unanswered, lowest)
     return cell.sent - cell.signed_in >= unanswered and cell.signed_in < lowest * cell.sent
 end
 
--- Whether its messages do not come back and it is being held for that.
-function M.is_held(cell, lowest, now)
-    return now < cell.held_until and cell.signed_in < lowest * cell.sent
+function M.is_held(cell, now)
+    return now < cell.held_until
 end
 
 -- Whether it is held, or on the way to it.
 function M.is_doubtful(cell, lowest, now)
-    return M.is_held(cell, lowest, now) or fails(cell, TOLERATED[cell.level] / 2, lowest)
+    return M.is_held(cell, now) or fails(cell, patience(cell) / 2, lowest)
 end
 
 -- Whether those who come from here have been customers for long.
@@ -73,23 +82,22 @@ function M.is_vouched(cell)
     return cell.vouched >= (cell.level == 'address' and 0.5 or 2.5)
 end
 
--- Whether there is nobody from here who has been sent a message of late and has not answered.
-function M.answers(cell)
-    return cell.sent - cell.signed_in <= 0.75
+function M.unanswered(cell)
+    return cell.sent - cell.signed_in
 end
 
 -- Whether strangers' messages do come back.
-function M.is_proven(cell, lowest)
-    return cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
+function M.is_proven(cell, lowest, now)
+    return not M.is_held(cell, now) and cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
 end
 
 -- One message more. Returns the alarm if the cell is held from now on.
 function M.count_sent(cell, terms, now)
     cell.sent = cell.sent + 1
     local alarm = nil
-    if fails(cell, TOLERATED[cell.level], terms.lowest_conversion) and now >= cell.held_until then
+    if fails(cell, patience(cell), terms.lowest_conversion) and now >= cell.held_until then
         local doublings = math.min(cell.strikes, MOST_DOUBLINGS)
-        cell.held_until = now + terms.hold * 2 ^ doublings
+        cell.held_until = now + terms.hold * (LONGER[cell.level] or 1) * 2 ^ doublings
         cell.strikes = cell.strikes + 1
         cell.refused = 0
         if not SILENT[cell.level] then

@@ -57,7 +57,7 @@ end
 -- Whether whoever asks has to work for it first. It is asked of customers and strangers alike.
 local function is_doubtful(cells, lowest, now)
     for level, cell in pairs(cells) do
-        local counts = level ~= 'strangers' or not conversion.is_proven(cells.network, lowest)
+        local counts = level ~= 'strangers' or not conversion.is_proven(cells.network, lowest, now)
         if counts and conversion.is_doubtful(cell, lowest, now) then
             return true
         end
@@ -66,24 +66,36 @@ local function is_doubtful(cells, lowest, now)
 end
 
 -- The cell that holds a stranger back, or nil. A cell that fails is outweighed by a witness that knows better: an
--- address or a network of customers of long standing whose strangers answer, or strangers with such numbers from there.
+-- address or a network of customers of long standing, as long as no stranger from there leaves a message unanswered;
+-- strangers with such numbers from there who did sign in; and with numbers such as strangers usually have, one stranger
+-- more. What is sent from an address that fails is counted in a cell of its own, which is the second answer.
 local function holding(cells, lowest, now)
     local function held(cell)
-        return cell ~= nil and conversion.is_held(cell, lowest, now)
+        return cell ~= nil and conversion.is_held(cell, now)
+    end
+    local function proven(cell)
+        return conversion.is_proven(cell, lowest, now)
     end
     local address = cells.address ~= nil and conversion.is_vouched(cells.address) and not held(cells.address)
     local network = conversion.is_vouched(cells.network) and not held(cells.network)
-    local alike = conversion.is_proven(cells.pair, lowest)
-    if held(cells.address) and not alike then
+    local alike = proven(cells.pair)
+    local usual = network and proven(cells.prefix)
+    if held(cells.address) then
+        local witness = conversion.of('witness', cells.address.key, now)
+        if usual and conversion.unanswered(witness) < 1 then
+            return nil, witness
+        end
         return cells.address
     elseif held(cells.network) and not (address or alike) then
         return cells.network
     elseif held(cells.pair) and not address then
         return cells.pair
-    elseif held(cells.prefix) and not (alike or address or network and conversion.answers(cells.pair)) then
+    end
+    local quiet = network and conversion.unanswered(cells.network) < (usual and 1.5 or 0.75)
+    local trusted = quiet or proven(cells.network)
+    if held(cells.prefix) and not (address or alike or trusted) then
         return cells.prefix
-    elseif held(cells.strangers) and not conversion.is_proven(cells.network, lowest)
-        and not (network and conversion.answers(cells.network)) then
+    elseif held(cells.strangers) and not trusted then
         return cells.strangers
     end
     return nil
@@ -102,12 +114,13 @@ local function count(cells, stranger, unproven, terms, now)
     local function one(cell)
         table.insert(alarms, cell ~= nil and conversion.count_sent(cell, terms, now) or nil)
     end
-    one(cells.address)
     one(cells.client)
     if stranger then
+        one(cells.address)
         one(cells.network)
         one(cells.prefix)
         one(cells.pair)
+        one(cells.witness)
         if unproven then
             one(cells.strangers)
         end
@@ -119,9 +132,10 @@ end
 local function remember(journey, args, known, sent)
     local terms = args.sending
     local counted = known ~= nil and known.counted
+    local first = counted and known or sent
     rows.replace(box.space.sent_code, {
         journey = journey, source = terms.source, prefix = terms.prefix, client_id = args.client_id,
-        stranger = (counted and known or sent).stranger, unproven = (counted and known or sent).unproven,
+        stranger = first.stranger, unproven = first.unproven, witness = first.witness,
         held = sent.held, counted = counted or not sent.held,
         sends = sent.sends,
         wrong_burst = terms.wrong_tries.burst, wrong_period = terms.wrong_tries.period,
@@ -162,10 +176,11 @@ function M.decide(journey, args, repeated)
 
     local known = rows.live(box.space.sent_code:get(journey), now)
     local stranger = device == nil and is_stranger(args.phone, now)
-    local unproven = stranger and not conversion.is_proven(cells.network, lowest)
+    local unproven = stranger and not conversion.is_proven(cells.network, lowest, now)
     local held = false
     if stranger then
-        local cell = holding(cells, lowest, now)
+        local cell
+        cell, cells.witness = holding(cells, lowest, now)
         held = cell ~= nil and not conversion.probes(cell)
             or budgets.wait(budget, terms.client_budget, STRANGERS_SHARE, now) > 0
             or limits.take({ terms.prefix_limit }, now) > 0
@@ -180,7 +195,10 @@ function M.decide(journey, args, repeated)
         table.insert(alarms, budgets.spend(budget, terms.client_budget, now))
     end
     local sends = repeated and known ~= nil and known.sends or 0
-    remember(journey, args, known, { stranger = stranger, unproven = unproven, held = held, sends = sends + 1 })
+    remember(journey, args, known, {
+        stranger = stranger, unproven = unproven, held = held, sends = sends + 1,
+        witness = cells.witness ~= nil and cells.witness.name or nil,
+    })
     local wait_for_next = args.resend_after * 2 ^ math.min(sends, MOST_DOUBLINGS)
     return nil, { held = held, wait = wait_for_next, alarms = alarms }
 end
@@ -213,18 +231,24 @@ function M.proven(journey, phone, now)
     box.space.sent_code:delete(journey)
     box.space.rate_limit:delete('unanswered:' .. e164.unpack(phone))
     local vouches = has_standing(customers.by_phone(phone), now)
-    if known.address ~= nil then
-        conversion.count_signed_in(conversion.of('address', known.address, now), true, vouches)
+    local function one(level, name, counted)
+        conversion.count_signed_in(conversion.of(level, name, now), counted, vouches)
     end
-    conversion.count_signed_in(conversion.of('client', known.client_id, now), true, false)
+    one('client', known.client_id, true)
+    if known.address ~= nil and (known.stranger or vouches) then
+        one('address', known.address, known.stranger)
+    end
     if known.stranger or vouches then
-        conversion.count_signed_in(conversion.of('network', known.source, now), known.stranger, vouches)
+        one('network', known.source, known.stranger)
     end
     if known.stranger then
-        conversion.count_signed_in(conversion.of('prefix', known.prefix, now), true, false)
-        conversion.count_signed_in(conversion.of('pair', pair(known), now), true, false)
+        one('prefix', known.prefix, true)
+        one('pair', pair(known), true)
+        if known.witness ~= nil then
+            one('witness', known.witness, true)
+        end
         if known.unproven then
-            conversion.count_signed_in(conversion.of('strangers', 'unproven', now), true, false)
+            one('strangers', 'unproven', true)
         end
     end
 end

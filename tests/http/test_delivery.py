@@ -210,7 +210,9 @@ def ask(bot: RelyingParty, phone: str) -> dict[str, str]:
 
 
 def code_in(asked: Asked) -> str:
-    return re.findall(r"\b\d{6}\b", str(asked.fields["text"]))[0]
+    found = re.search(r"\b\d{6}\b", str(asked.fields["text"]))
+    assert found is not None
+    return found[0]
 
 
 def receipt(running: Running, provider_id: str, status: str) -> httpx2.Response:

@@ -38,6 +38,12 @@ function M.interaction_otp_start(args)
     return answer
 end
 
+-- The answer about a phone that is proven, to the browser that proved it.
+local function proven(challenge, answer)
+    answer.phone = e164.unpack(challenge.phone)
+    return answer
+end
+
 function M.interaction_otp_verify(args)
     local interaction, refusal = interactions.find(args)
     if interaction == nil then
@@ -53,7 +59,7 @@ function M.interaction_otp_verify(args)
     challenge, refusal = challenges.check(args.interaction_id, args)
     if interaction.step == 'done' then
         if challenge ~= nil then
-            return interactions.repeated(interaction, args)
+            return proven(challenge, interactions.repeated(interaction, args))
         end
         return { type = 'completed', request = interaction.request }
     end
@@ -64,7 +70,7 @@ function M.interaction_otp_verify(args)
     end
     local customer = customers.by_phone(challenge.phone)
     if customer ~= nil and customer.terms_accepted_at > 0 then
-        return interactions.sign_in(interaction, customer, args.now, args)
+        return proven(challenge, interactions.sign_in(interaction, customer, args.now, args))
     end
     refusal = interactions.refusal(interaction, customer, args)
     if refusal ~= nil then
@@ -75,7 +81,7 @@ function M.interaction_otp_verify(args)
             { '=', 'step', 'profile' }, { '=', 'phone_verified_at', args.now },
         })
     end
-    return { type = 'unregistered' }
+    return proven(challenge, { type = 'unregistered' })
 end
 
 -- With `resend` the session must be a running one of this client and phone.

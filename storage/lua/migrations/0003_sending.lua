@@ -38,6 +38,7 @@ local function up()
         field('counted', 'boolean'), field('held', 'boolean'), field('sends', 'unsigned'),
         field('wrong_burst', 'unsigned'), field('wrong_period', 'unsigned'), field('expires_at', 'unsigned'),
         optional('address', 'string'), optional('device', 'string'),
+        optional('witness', 'string'),
     }, index('primary', { 'journey' }, true), EXPIRY)
 
     -- Proofs of work that were shown, and may not be again.
