@@ -25,6 +25,7 @@ _GROUPS = (
     "clients",
     "customers",
     "keys",
+    "otp",
     "registration",
     "secrets",
     "sessions",

@@ -1,9 +1,11 @@
 """Pump messages in several ways; a table and, as the last line, the same as a JSON object."""
 
 import argparse
+import os
 import random
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -44,7 +46,9 @@ def main() -> int:
     machine, began = this_machine(), time.monotonic()
     names = {it.name: it for it in STRATEGIES + (BEYOND if options.beyond or options.only else ())}
     chosen = [names[options.only]] if options.only else list(names.values())
-    results = {it.name: uvloop.run(_drill(it, options.seed)) for it in chosen}
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as processes:
+        answers = processes.map(_run, chosen, [options.seed] * len(chosen))
+        results = {it.name: answer for it, answer in zip(chosen, answers, strict=True)}
     print(_table(results))
     counted = [results[it.name] for it in chosen if it not in BEYOND] or list(results.values())
     summary = {
@@ -68,6 +72,10 @@ def main() -> int:
         or summary["honest_refused_share"] >= _MOST_REFUSED
     )
     return 1 if missed else 0
+
+
+def _run(strategy: Strategy, seed: int) -> dict[str, float]:
+    return uvloop.run(_drill(strategy, seed))
 
 
 async def _drill(strategy: Strategy, seed: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ local audit_trail = require('audit_trail')
 local M = {}
 
 local HALF_LIFE = 3600
-local LONG_HALF_LIFE = 86400 -- where few come from
 local VOUCHER_HALF_LIFE = 7 * 86400
 local MOST_DOUBLINGS = 5
 local PROBED = 1000 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
@@ -19,7 +18,8 @@ local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 1
 -- An attacker has few addresses that customers have too, and uses them for long.
 local LONGER = { address = 4 }
 
-local HALF_LIVES = { address = LONG_HALF_LIFE, network = LONG_HALF_LIFE, witness = LONG_HALF_LIFE }
+-- Few come from one place.
+local HALF_LIVES = { address = 86400, network = 43200, witness = 86400 }
 
 -- There are too many of these to tell of each.
 local SILENT = { address = true, pair = true }
