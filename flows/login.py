@@ -16,6 +16,7 @@ from storage import outcomes as o
 from storage.errors import Unavailable, Uncertain
 
 _NAME_LENGTH = 100
+_PROVEN = frozenset({"profile", "consent", "done"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,12 @@ async def submit_code(
     match verified:
         case o.SignedIn():
             finished = await journeys.signed_in(provider, interaction_id, verified)
-            return replace(finished, device=_device(provider, verified.phone))
+            return replace(finished, device=await _device(provider, interaction_id, browser))
         case o.ConsentAwaited():
             awaited = journeys.consent_awaited(provider, interaction_id, verified)
-            return replace(awaited, device=_device(provider, verified.phone))
+            return replace(awaited, device=await _device(provider, interaction_id, browser))
         case o.Unregistered():
-            return ProfileAwaited(_device(provider, verified.phone))
+            return ProfileAwaited(await _device(provider, interaction_id, browser))
         case o.CustomerBlocked():
             return AccessClosed()
         case o.Malformed() | o.Wrong() | o.Limited() | o.Exhausted() | o.CodeExpired() | o.Spent():
@@ -165,8 +166,14 @@ def _code_rejected(
             return Rejected("code_expired")
 
 
-def _device(provider: Provider, phone: str | None) -> str | None:
-    return sending_limits.new_device(provider, phone) if phone else None
+async def _device(provider: Provider, interaction_id: str, browser: Browser) -> str | None:
+    found = await provider.store.interaction_read(
+        interaction_id, browser_hash=browser.hash, now=provider.clock()
+    )
+    # Whoever gives another phone meanwhile is back at the code, and has proven nothing.
+    if not isinstance(found, o.FoundInteraction) or found.step not in _PROVEN or not found.phone:
+        return None
+    return sending_limits.new_device(provider, found.phone)
 
 
 async def submit_profile(

@@ -64,7 +64,7 @@ class Strategy:
 STRATEGIES: Final = (
     Strategy("one prefix", 3_600, 1_200, 4.0, prefixes=1, networks=3_000),
     Strategy("many prefixes", 3_600, 1_200, 4.0, prefixes=400, networks=3_000),
-    Strategy("slow", 14 * 3_600, 3_600, 0.1, prefixes=20, networks=3_000, modems=2, homes=6),
+    Strategy("slow", 24 * 3_600, 3_600, 0.1, prefixes=20, networks=3_000, modems=2, homes=6),
     Strategy("converting", 3_600, 1_200, 4.0, prefixes=5, networks=3_000, converts=0.2),
 )
 

@@ -13,10 +13,10 @@ local MOST_DOUBLINGS = 5
 local PROBED = 1000 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
 
 -- Messages that may be without an answer, for customers need their time, before a cell can be held.
-local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 15, client = 50 }
+local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 12, client = 50 }
 
 -- An attacker has few addresses that customers have too, and uses them for long.
-local LONGER = { address = 4 }
+local LONGER = { address = 8 }
 
 -- Few come from one place.
 local HALF_LIVES = { address = 86400, network = 43200, witness = 86400 }

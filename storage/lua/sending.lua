@@ -91,7 +91,7 @@ local function holding(cells, lowest, now)
     elseif held(cells.pair) and not address then
         return cells.pair
     end
-    local quiet = network and conversion.unanswered(cells.network) < (usual and 1.5 or 0.75)
+    local quiet = network and conversion.unanswered(cells.network) < 1.5
     local trusted = quiet or proven(cells.network)
     if held(cells.prefix) and not (address or alike or trusted) then
         return cells.prefix

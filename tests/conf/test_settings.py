@@ -20,6 +20,7 @@ from conf.settings import (
     Limit,
     Listen,
     Otp,
+    Sending,
     Settings,
     StoreSettings,
 )
@@ -65,6 +66,7 @@ def test_the_smallest_production_file_is_completed_with_the_defaults(place: Path
         hsm=None,
         lifetimes=Lifetimes(),
         otp=Otp(),
+        sending=Sending(),
         test_numbers=(),
         registration=Registration(None, Limit(60, 3600), ()),
         interactions_per_address=Limit(6000, 3600),
@@ -116,11 +118,24 @@ def test_every_key_is_read(place: Path) -> None:
         sends_per_phone = { burst = 1, period_seconds = 11 }
         sends_per_address = { burst = 2, period_seconds = 12 }
         sends_per_client = { burst = 4, period_seconds = 14 }
+        sends_per_prefix = { burst = 5, period_seconds = 15 }
+        sends_per_device = { burst = 6, period_seconds = 16 }
         wrong_tries_per_phone = { burst = 3 }
+        wrong_tries_per_address = { burst = 7, period_seconds = 17 }
+        wrong_tries_per_client = { burst = 8, period_seconds = 18 }
+        length = 8
+        [sending]
+        countries = ["RU", "KZ"]
+        mobile_only = false
+        client_budget = 9
+        provider_budget = 10
+        lowest_conversion = 0.25
+        hold_seconds = 19
+        proof_of_work_bits = 20
         [[test_numbers]]
         first = "+79990000000"
         last = "+79990000009"
-        code = "123456"
+        code = "12345678"
         """,
     )
     assert loaded.listen == Listen("::", 443, place / "cert.pem", place / "key.pem")
@@ -132,8 +147,22 @@ def test_every_key_is_read(place: Path) -> None:
     assert loaded.log_format == "console"
     assert loaded.store == StoreSettings(67108864, 1.0)
     assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)
-    assert loaded.otp == Otp(10, 3, 0, Limit(1, 11), Limit(2, 12), Limit(4, 14), Limit(3, 3600))
-    assert loaded.test_numbers == (settings.TestNumbers(79990000000, 79990000009, "123456"),)
+    assert loaded.otp == Otp(
+        length=8,
+        validity=10,
+        tries=3,
+        resend_after=0,
+        sends_per_phone=Limit(1, 11),
+        sends_per_address=Limit(2, 12),
+        sends_per_client=Limit(4, 14),
+        sends_per_prefix=Limit(5, 15),
+        sends_per_device=Limit(6, 16),
+        wrong_tries_per_phone=Limit(3, 3600),
+        wrong_tries_per_address=Limit(7, 17),
+        wrong_tries_per_client=Limit(8, 18),
+    )
+    assert loaded.sending == Sending(("RU", "KZ"), False, 9, 10, 0.25, 19, 20)  # noqa: FBT003
+    assert loaded.test_numbers == (settings.TestNumbers(79990000000, 79990000009, "12345678"),)
 
 
 def test_an_override_replaces_the_value_in_the_file(place: Path) -> None:

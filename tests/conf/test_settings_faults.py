@@ -211,8 +211,8 @@ def test_the_ids_of_key_encryption_keys_differ(place: Path) -> None:
         ("+7999000000", "+79990000000", "000000", "[0].last: must be as long as first, and not"),
         ("+79990000000", "+79990001000", "000000", "[0].last: must make a range of at most 1000 "),
         ("79990000000", "+79990000001", "000000", "[0].first: must be a phone number in E.164"),
-        ("+79990000000", "+79990000001", "00000", "[0].code: must be six digits"),
-        ("+79990000000", "+79990000001", "٠٠٠٠٠٠", "[0].code: must be six digits"),
+        ("+79990000000", "+79990000001", "00000", "[0].code: must be 6 digits"),
+        ("+79990000000", "+79990000001", "٠٠٠٠٠٠", "[0].code: must be 6 digits"),
     ],
 )
 def test_a_range_of_test_numbers_is_narrow_and_in_order(

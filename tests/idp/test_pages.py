@@ -60,6 +60,14 @@ CONSENT: Context = {
 }
 PARTNERS: Context = {**FORM, "withdrawn": False, "partners": []}
 BLOCKED: Context = {**FORM, "phone_href": "/phone", "phone_masked": "+7 999 ***-**-42"}
+PROOF: Context = {
+    "action": "/interaction/i/phone",
+    "csrf": "t0ken",
+    "cancel_action": "/interaction/i/cancel",
+    "phone": "+79991234567",
+    "challenge": "id.1800000300.18.mac",
+    "bits": 18,
+}
 ERROR: Context = {"error": "internal", "reference": "k3JQ", "description": None, "retry_href": None}
 CASES: list[tuple[str, Context]] = [
     ("phone.html", PHONE),
@@ -73,6 +81,7 @@ CASES: list[tuple[str, Context]] = [
             "expired",
         )
     ),
+    ("proof.html", PROOF),
     ("code.html", CODE),
     ("code.html", CALL),
     ("code.html", {**CODE, "resend_after": 24}),

@@ -38,12 +38,6 @@ function M.interaction_otp_start(args)
     return answer
 end
 
--- The answer about a phone that is proven, to the browser that proved it.
-local function proven(challenge, answer)
-    answer.phone = e164.unpack(challenge.phone)
-    return answer
-end
-
 function M.interaction_otp_verify(args)
     local interaction, refusal = interactions.find(args)
     if interaction == nil then
@@ -59,7 +53,7 @@ function M.interaction_otp_verify(args)
     challenge, refusal = challenges.check(args.interaction_id, args)
     if interaction.step == 'done' then
         if challenge ~= nil then
-            return proven(challenge, interactions.repeated(interaction, args))
+            return interactions.repeated(interaction, args)
         end
         return { type = 'completed', request = interaction.request }
     end
@@ -70,7 +64,7 @@ function M.interaction_otp_verify(args)
     end
     local customer = customers.by_phone(challenge.phone)
     if customer ~= nil and customer.terms_accepted_at > 0 then
-        return proven(challenge, interactions.sign_in(interaction, customer, args.now, args))
+        return interactions.sign_in(interaction, customer, args.now, args)
     end
     refusal = interactions.refusal(interaction, customer, args)
     if refusal ~= nil then
@@ -81,7 +75,7 @@ function M.interaction_otp_verify(args)
             { '=', 'step', 'profile' }, { '=', 'phone_verified_at', args.now },
         })
     end
-    return proven(challenge, { type = 'unregistered' })
+    return { type = 'unregistered' }
 end
 
 -- With `resend` the session must be a running one of this client and phone.
