@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from flows.provider import Provider
+from idp import metrics
 
 _FOLLOW_SECONDS = 0.7  # with its chance and its work, every worker knows within a second
 _SWEEP_SECONDS = 5.0
@@ -14,6 +15,8 @@ _SWEEP_ROWS = 30
 _BETWEEN_BATCHES = 0.01
 _HEAD_SECONDS = 600.0
 _PROOF_SECONDS = 2.0
+_SENDING_SECONDS = 15.0
+_MOST_HELD = 1_000
 
 
 @contextlib.asynccontextmanager
@@ -27,6 +30,7 @@ async def running(provider: Provider) -> AsyncIterator[None]:
         ),
         asyncio.create_task(_every(_SWEEP_SECONDS, lambda: _sweep(provider), provider)),
         asyncio.create_task(_every(_PROOF_SECONDS, provider.keys.prove, provider)),
+        asyncio.create_task(_every(_SENDING_SECONDS, lambda: _measure(provider), provider)),
         asyncio.create_task(_every(_HEAD_SECONDS, lambda: _note_head(provider), provider)),
     ]
     try:
@@ -74,6 +78,11 @@ def _follow(provider: Provider) -> Callable[[], Awaitable[None]]:
 async def _sweep(provider: Provider) -> None:
     while await provider.store.sweep(limit=_SWEEP_ROWS, now=provider.clock()) >= _SWEEP_ROWS:  # noqa: ASYNC110
         await asyncio.sleep(_BETWEEN_BATCHES)  # so that requests come between
+
+
+async def _measure(provider: Provider) -> None:
+    held = await provider.store.sending_held(limit=_MOST_HELD, now=provider.clock())
+    metrics.sending(held)
 
 
 async def _note_head(provider: Provider) -> None:

@@ -8,6 +8,7 @@ must be set before this module is.
 import functools
 import socket
 import threading
+from collections import Counter as Tally
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, MetricsHandler
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from storage.records import SendingHeld
 
 # Seconds. The system that this one replaces answered in 0.073 on average.
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -53,6 +56,21 @@ _message_queue_age = Gauge(
 )
 
 _shed = Counter("idp_requests_shed", "Requests that were refused because too many were there.")
+
+# Every worker reads the same store: the newest answer counts.
+_sending_held = Gauge(
+    "idp_sending_held",
+    "What no messages to strangers are sent for, by kind.",
+    ("level",),
+    multiprocess_mode="mostrecent",
+)
+_sending_budget_share = Gauge(
+    "idp_sending_budget_share",
+    "How much of today's messages is spent; 1 is all.",
+    ("key",),
+    multiprocess_mode="mostrecent",
+)
+_LEVELS = ("address", "pair", "network", "witness", "prefix", "strangers", "client")
 
 
 def request(route: str, method: str, status: int, seconds: float) -> None:
@@ -106,6 +124,15 @@ def shed() -> None:
 def store_restart() -> None:
     """Count one restart of the private Tarantool."""
     _store_restarts.inc()
+
+
+def sending(held: SendingHeld) -> None:
+    """Set what is held back now, and the budgets of today."""
+    levels = Tally(cell.key.partition(":")[0] for cell in held.cells)
+    for level in _LEVELS:
+        _sending_held.labels(level).set(levels[level])
+    for budget in held.budgets:
+        _sending_budget_share.labels(budget.key).set(budget.spent / budget.budget)
 
 
 def serve(listener: socket.socket, directory: Path) -> None:

@@ -16,7 +16,7 @@ CUSTOMERS_PER_HOME: Final = 4
 STRANGERS: Final = 0.05  # of the honest: the first sign-in
 WITH_DEVICE: Final = 0.5  # of the returning customers
 CONVERSION: Final = {True: 0.80, False: 0.95}  # of strangers, and of the others
-NEW_HOMES: Final = 0.03  # networks of which no customer has ever come
+NEW_HOMES: Final = 0.02  # networks of which no customer has ever come
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ local MOST_DOUBLINGS = 5
 local PROBED = 1000 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
 
 -- Messages that may be without an answer, for customers need their time, before a cell can be held.
-local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 12, client = 50 }
+local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 15, client = 50 }
 
 -- An attacker has few addresses that customers have too, and uses them for long.
-local LONGER = { address = 8 }
+local LONGER = { address = 4 }
 
 -- Few come from one place.
 local HALF_LIVES = { address = 86400, network = 43200, witness = 86400 }
@@ -68,13 +68,14 @@ local function fails(cell, unanswered, lowest)
     return cell.sent - cell.signed_in >= unanswered and cell.signed_in < lowest * cell.sent
 end
 
-function M.is_held(cell, now)
-    return now < cell.held_until
+-- With 0 as the lowest conversion there is no watch.
+function M.is_held(cell, lowest, now)
+    return lowest > 0 and now < cell.held_until
 end
 
 -- Whether it is held, or on the way to it.
 function M.is_doubtful(cell, lowest, now)
-    return M.is_held(cell, now) or fails(cell, patience(cell) / 2, lowest)
+    return M.is_held(cell, lowest, now) or fails(cell, patience(cell) / 2, lowest)
 end
 
 -- Whether those who come from here have been customers for long.
@@ -88,7 +89,7 @@ end
 
 -- Whether strangers' messages do come back.
 function M.is_proven(cell, lowest, now)
-    return not M.is_held(cell, now) and cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
+    return not M.is_held(cell, lowest, now) and cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
 end
 
 -- One message more. Returns the alarm if the cell is held from now on.

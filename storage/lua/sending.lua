@@ -71,7 +71,7 @@ end
 -- more. What is sent from an address that fails is counted in a cell of its own, which is the second answer.
 local function holding(cells, lowest, now)
     local function held(cell)
-        return cell ~= nil and conversion.is_held(cell, now)
+        return cell ~= nil and conversion.is_held(cell, lowest, now)
     end
     local function proven(cell)
         return conversion.is_proven(cell, lowest, now)
@@ -91,7 +91,7 @@ local function holding(cells, lowest, now)
     elseif held(cells.pair) and not address then
         return cells.pair
     end
-    local quiet = network and conversion.unanswered(cells.network) < 1.5
+    local quiet = network and conversion.unanswered(cells.network) < (usual and 1.5 or 0.75)
     local trusted = quiet or proven(cells.network)
     if held(cells.prefix) and not (address or alike or trusted) then
         return cells.prefix
