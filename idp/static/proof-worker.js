@@ -63,19 +63,25 @@ onmessage = ({ data: { challenge, bits } }) => {
 
   const rest = prefix.subarray(whole);
   const state = new Uint32Array(8);
-  for (let number = 0; ; number++) {
-    const digits = String(number);
-    const used = rest.length + digits.length;
+  // All numbers of so many digits have one layout, in which the digits are counted up in place.
+  for (let length = 1; ; length++) {
+    const used = rest.length + length;
     const tail = new Uint8Array(used < 56 ? 64 : 128);
     tail.set(rest);
-    for (let i = 0; i < digits.length; i++) tail[rest.length + i] = digits.charCodeAt(i);
+    tail.fill(0x30, rest.length, used);
+    if (length > 1) tail[rest.length] = 0x31;
     tail[used] = 0x80;
     new DataView(tail.buffer).setUint32(tail.length - 4, (whole + used) * 8);
-    state.set(begun);
-    for (let offset = 0; offset < tail.length; offset += 64) compress(state, tail, offset);
-    if (state[0] >>> (32 - bits) === 0) {
-      postMessage(`${challenge}:${number}`);
-      return;
+    let last = used - 1;
+    while (last >= rest.length) {
+      state.set(begun);
+      for (let offset = 0; offset < tail.length; offset += 64) compress(state, tail, offset);
+      if (state[0] >>> (32 - bits) === 0) {
+        postMessage(`${challenge}:${String.fromCharCode(...tail.subarray(rest.length, used))}`);
+        return;
+      }
+      for (last = used - 1; last >= rest.length && tail[last] === 0x39; last--) tail[last] = 0x30;
+      if (last >= rest.length) tail[last]++;
     }
   }
 };

@@ -3,6 +3,7 @@
   "use strict";
 
   const form = document.getElementById("proof");
+  form.querySelector("progress").hidden = false;
   const worker = new Worker(form.dataset.worker);
   worker.onmessage = (event) => {
     form.elements.proof_of_work.value = event.data;

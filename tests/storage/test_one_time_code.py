@@ -242,7 +242,7 @@ async def test_a_code_does_not_live_for_ever_however_often_it_is_sent(
     store: Store, new_journey: NewJourney
 ) -> None:
     journey, phone = await new_journey(), new_phone()
-    first = await journey.start(store, new_challenge(phone))
+    first = last = await journey.start(store, new_challenge(phone))
     for later in (NOW + 150, NOW + 300, NOW + LONGEST - VALIDITY):
         last = await journey.start(store, new_challenge(phone), later)
         assert last.challenge_id == first.challenge_id

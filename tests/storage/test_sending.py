@@ -53,10 +53,10 @@ async def is_sent(store: Store, sending: Sending, now: int = NOW, **changed: Any
     return isinstance(answer, o.OtpStarted) and answer.send
 
 
-async def fail(store: Store, times: int, now: int = NOW, **cell: str) -> None:
+async def fail(store: Store, times: int, at: int = NOW, **cell: Any) -> None:
     """Have so many messages sent that nobody answers, with what is given of `cell` in common."""
     for _ in range(times):
-        await ask(store, proved(watched(**cell)), now)
+        await ask(store, proved(watched(**cell)), at)
 
 
 async def old_customer(store: Store) -> str:
@@ -282,7 +282,7 @@ async def test_a_known_device_need_not_work(store: Store) -> None:
 async def test_a_cell_that_nobody_answers_from_is_held_and_tried_again_later(
     fresh_store: Store, cell: str, tolerated: int
 ) -> None:
-    common = {cell: new(cell)}
+    common: dict[str, Any] = {cell: new(cell)}
     await fail(fresh_store, tolerated - 1, **common)
     _, last = await ask(fresh_store, proved(watched(**common)))
     assert isinstance(last, o.OtpStarted)
