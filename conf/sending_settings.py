@@ -34,8 +34,8 @@ def read_otp(table: Table) -> Otp:
     )
 
 
-def read_sending(table: Table) -> Sending:
-    """Read `[sending]`."""
+def read_sending(table: Table, *, development: bool) -> Sending:
+    """Read `[sending]`; in development, where codes are asked for and forgotten, no watch."""
     standard = Sending()
     countries = table.texts("countries")
     for index, country in enumerate(countries):
@@ -46,7 +46,9 @@ def read_sending(table: Table) -> Sending:
         mobile_only=table.boolean("mobile_only", default=standard.mobile_only),
         client_budget=table.integer("client_budget", standard.client_budget, 1, 10**9),
         provider_budget=table.integer("provider_budget", standard.provider_budget, 1, 10**9),
-        lowest_conversion=table.number("lowest_conversion", standard.lowest_conversion, 0, 0.9),
+        lowest_conversion=table.number(
+            "lowest_conversion", 0.0 if development else standard.lowest_conversion, 0, 0.9
+        ),
         hold=table.integer("hold_seconds", standard.hold, 1, DAY),
         proof_of_work_bits=table.integer("proof_of_work_bits", standard.proof_of_work_bits, 1, 24),
     )

@@ -140,7 +140,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         hsm=read_hsm(root.table("hsm")) if "hsm" in root else None,
         lifetimes=_lifetimes(root.table("lifetimes")),
         otp=otp,
-        sending=read_sending(root.table("sending")),
+        sending=read_sending(root.table("sending"), development=development),
         test_numbers=_test_numbers(
             root, at_most=_MOST_TEST_NUMBERS[development], digits=otp.length
         ),

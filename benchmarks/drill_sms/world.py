@@ -8,7 +8,7 @@ from typing import Final
 # Operator ranges of the home country. The attacker's numbers lie in some of them.
 PREFIXES: Final = tuple(f"+79{10 + number}" for number in range(20))
 CARRIERS: Final = 2
-CUSTOMERS_PER_CARRIER: Final = 2_000  # behind one /24 of addresses
+CUSTOMERS_PER_CARRIER: Final = 2_500  # behind one /24 of addresses
 OWN_NUMBERS: Final = 0.8  # of a carrier's customers
 CARRIER_ADDRESSES: Final = 128  # in use of each /24
 HOME_NETWORKS: Final = 250

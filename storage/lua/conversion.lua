@@ -19,7 +19,7 @@ local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 1
 local LONGER = { address = 4 }
 
 -- Few come from one place.
-local HALF_LIVES = { address = 86400, network = 21600, witness = 86400 }
+local HALF_LIVES = { address = 86400, network = 43200, witness = 86400 }
 
 -- There are too many of these to tell of each.
 local SILENT = { address = true, pair = true }
