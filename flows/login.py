@@ -110,7 +110,7 @@ async def submit_phone(
         return journeys.consent_awaited(provider, interaction_id, started)
     if not isinstance(started, o.OtpStarted):
         return await journeys.elsewhere(provider, started, browser)
-    sending_limits.tell(provider.log, started)
+    sending_limits.tell(provider.log, *started.alarms)
     if started.send:
         provider.outbox.wake()
     return CodeAwaited()

@@ -13,8 +13,7 @@ from flows.phones import may_receive, prefix_of
 from flows.ports import Log
 from flows.provider import Provider
 from keys.hashing import b64url, derive, random_id
-from storage.outcomes import OtpStarted
-from storage.records import KeyedLimit, Sending
+from storage.records import KeyedLimit, Sending, SendingAlarm
 
 _DEVICE_LENGTH = 100
 
@@ -98,9 +97,9 @@ def _mac(provider: Provider, device: str, phone: str) -> str:
     return b64url(derive(provider.keys.secret("interaction"), "device", device, phone))
 
 
-def tell(log: Log, started: OtpStarted) -> None:
+def tell(log: Log, *alarms: SendingAlarm) -> None:
     """Write the alarms that a message has raised to the log."""
-    for alarm in started.alarms:
+    for alarm in alarms:
         log.warning("sending_alarm", what=alarm.what, key=alarm.key, percent=alarm.percent)
 
 

@@ -28,13 +28,15 @@ class MessageStore(Procedures):
         kind: str,
         idempotent: bool,
         wait: int | None,
+        budget: int,
         lease: int,
         now: int,
     ) -> o.MessageSubmit:
         """Say that a message is given to a provider now, if it is still wanted.
 
         Unless the provider is `idempotent` it counts as sent from now on, whatever happens to the
-        caller, and its next step is due after `wait` seconds; None where there is none.
+        caller, and its next step is due after `wait` seconds; None where there is none. It counts
+        for the provider's `budget` of today (UTC).
         """
         return await self._call(
             "message_submit",
@@ -46,6 +48,7 @@ class MessageStore(Procedures):
             kind=kind,
             idempotent=idempotent,
             wait=wait,
+            budget=budget,
             lease=lease,
             now=now,
         )

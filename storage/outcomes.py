@@ -293,7 +293,16 @@ class CustomerBlocked(Outcome, frozen=True, tag="customer_blocked"):
 
 
 class Submitting(Outcome, frozen=True, tag="submitting"):
-    """The message is wanted, and the caller's to hand to the provider now."""
+    """The message is wanted, and the caller's to hand to the provider now.
+
+    `alarm` is of the provider's budget, if this message reaches a mark.
+    """
+
+    alarm: SendingAlarm | None = None
+
+
+class OverBudget(Outcome, frozen=True, tag="over_budget"):
+    """The provider's messages of today are spent."""
 
 
 class Noted(Outcome, frozen=True, tag="noted"):
@@ -408,13 +417,6 @@ class NotBlocked(Outcome, frozen=True, tag="not_blocked"):
 
 
 # Messages
-
-
-class MessagesSpent(Outcome, frozen=True, tag="messages_spent"):
-    """Counted; `retry_after` is until there is room for the next one, 0 if there is."""
-
-    retry_after: int
-    alarm: SendingAlarm | None = None
 
 
 class BlockedSending(Outcome, frozen=True, tag="blocked_sending"):
@@ -536,7 +538,7 @@ OtpRedeem = (
     | CustomerBlocked
     | Unknown
 )
-MessageSubmit = Submitting | Unknown
+MessageSubmit = Submitting | OverBudget | Unknown
 MessageRefuse = Noted | Unknown
 MessageReceipt = Noted | Repeated | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed

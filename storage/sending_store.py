@@ -10,12 +10,6 @@ from storage.records import By, SendingCells, SendingHeld
 class SendingStore(Procedures):
     """What every message is counted against; counting itself is a part of starting a challenge."""
 
-    async def messages_spent(self, provider: str, *, budget: int, now: int) -> o.MessagesSpent:
-        """Count one message that a provider has taken, against its `budget` of today (UTC)."""
-        return await self._call(
-            "messages_spent", o.MessagesSpent, provider=provider, budget=budget, now=now
-        )
-
     async def sending_cells(
         self, level: str, *, after: str | None = None, limit: int, now: int
     ) -> SendingCells:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from conf.delivery import MessageProvider as Settings
 from conf.delivery import Step
+from flows import sending_limits
 from flows.delivery import call_hash, submission_of
 from flows.ports import (
     MessageProvider,
@@ -26,7 +27,7 @@ from idp import metrics
 from idp.outbound.circuit import Circuit
 from keys.hashing import random_id
 from storage.errors import StoreBug, StoreError
-from storage.outcomes import Submitting
+from storage.outcomes import OverBudget, Submitting
 from storage.records import ClaimedMessage
 
 _MOST_AT_ONCE = 64
@@ -185,12 +186,19 @@ class Dispatcher:
                 kind=attempt.step.kind,
                 idempotent=chosen.idempotent,
                 wait=attempt.wait_if_uncertain,
+                budget=provider.settings.sending.provider_budget,
                 lease=2 * (chosen.timeout + 1) + _CLAIM_SECONDS,
                 now=provider.clock(),
             )
         )
+        if isinstance(wanted, OverBudget):
+            reason = "its messages of today are spent"
+            await self._refuse(message, attempt.claim, chosen.id, reason, last=attempt.last)
+            return
         if not isinstance(wanted, Submitting):
             return
+        if wanted.alarm is not None:
+            sending_limits.tell(provider.log, wanted.alarm)
         submitted, wait = None, attempt.wait_if_uncertain
         try:
             submitted = await self._submit(chosen, submission)

@@ -4,6 +4,7 @@
 -- worker's until its lease runs out, and nothing has been handed over; `submitting` is with a provider that takes the
 -- same submission twice for one; `submitted` counts as sent, and its next step is due when no receipt comes in time.
 local audit_trail = require('audit_trail')
+local budgets = require('budgets')
 local e164 = require('e164')
 local rows = require('rows')
 
@@ -111,25 +112,36 @@ local function claimed(args)
     return message
 end
 
--- The moment before a provider is given a message: the last at which it may prove to be no longer wanted.
--- Without `idempotent` it counts as sent from here on. Absent `wait`, nothing follows.
+-- The moment before a provider is given a message: the last at which it may prove to be no longer wanted, or its
+-- provider's messages of the day to be spent. Without `idempotent` it counts as sent from here on. Absent `wait`,
+-- nothing follows.
 function M.submit(args)
     local message = claimed(args)
     if message == nil then
-        return nil
+        return { type = 'unknown' }
     end
     local challenge = wanted(message, args.now)
     if challenge == nil then
         box.space.outbox:delete(args.journey)
-        return nil
+        return { type = 'unknown' }
+    end
+    local alarm = nil
+    -- The same message given to the same provider once more costs nothing more.
+    if message.provider ~= args.provider then
+        local key = 'provider:' .. args.provider
+        if budgets.wait(key, args.budget, 1, args.now) > 0 then
+            return { type = 'over_budget' }
+        end
+        alarm = budgets.spend(key, args.budget, args.now)
     end
     box.space.challenge:update(args.journey, { { '=', 'delivery', args.kind } })
     local next_at = args.wait ~= nil and args.now + args.wait or message.expires_at
-    return box.space.outbox:update(args.journey, {
+    box.space.outbox:update(args.journey, {
         { '=', 'provider', args.provider },
         { '=', 'state', args.idempotent and 'submitting' or 'submitted' },
         { '=', 'due_at', args.idempotent and args.now + args.lease or next_at },
     })
+    return { type = 'submitting', alarm = alarm }
 end
 
 -- The customer may ask again at once.

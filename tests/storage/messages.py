@@ -50,6 +50,7 @@ class Worker:
         wait: int | None = WAIT,
         idempotent: bool = False,
         kind: str = "sms",
+        budget: int = 1000,
         now: int = NOW,
     ) -> o.MessageSubmit:
         """Say that the message is given to the provider."""
@@ -60,6 +61,7 @@ class Worker:
             kind=kind,
             idempotent=idempotent,
             wait=wait,
+            budget=budget,
             lease=LEASE,
             now=now,
         )

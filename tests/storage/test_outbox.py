@@ -1,6 +1,7 @@
 """The outbox: queued with the challenge, one worker's at a time, sent only while it is wanted."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -17,10 +18,11 @@ from tests.storage.builders import (
     Owner,
     PhoneGrant,
     at_once,
+    new,
     new_challenge,
     new_phone,
 )
-from tests.storage.messages import CALL, LEASE, WAIT, claim, empty, take
+from tests.storage.messages import CALL, LEASE, WAIT, Worker, claim, empty, take
 
 VALIDITY = 180
 RESEND_AFTER = 30
@@ -461,3 +463,50 @@ async def test_the_next_call_has_another_code_and_its_own_tries(store: Store) ->
 
     assert await login.enter(store, CALL, later, call=True) == o.Wrong(2)
     assert await login.enter(store, "7777", later, call=True) == o.Unregistered()
+
+
+# A provider's messages of a day
+
+
+async def test_a_provider_alarms_at_each_mark_once_and_gets_no_more_than_its_budget(
+    store: Store,
+) -> None:
+    provider, answers = new("provider"), []
+    for _ in range(11):
+        await queue(store)
+        worker = replace(await take(store), provider=provider)
+        answers.append(await worker.submit(budget=10))
+
+    alarms = [it.alarm.percent for it in answers if isinstance(it, o.Submitting) and it.alarm]
+    assert alarms == [50, 80, 100]
+    assert answers[10] == o.OverBudget()
+
+
+async def test_a_message_over_budget_is_still_its_workers_to_take_on(store: Store) -> None:
+    await queue(store)
+    worker = await take(store)
+    assert await worker.submit(budget=0) == o.OverBudget()
+    assert await worker.refused() == o.Noted()
+    (message,) = await claim(store)
+    assert message.step == 2
+
+
+async def test_a_message_that_is_given_to_a_provider_again_is_counted_once(store: Store) -> None:
+    await queue(store)
+    worker = await take(store)
+    answers = [await worker.submit(idempotent=True, budget=1) for _ in range(2)]
+    assert [type(it) for it in answers] == [o.Submitting, o.Submitting]
+
+
+async def test_two_hundred_at_once_take_exactly_what_a_budget_has(store: Store) -> None:
+    provider = new("provider")
+    for _ in range(200):
+        await queue(store)
+    name = new("claim")
+    workers = [
+        Worker(store=store, message=message, claim=name, provider=provider)
+        for message in await claim(store, name)
+    ]
+    answers = await asyncio.gather(*(worker.submit(budget=20) for worker in workers))
+    assert sum(isinstance(it, o.Submitting) for it in answers) == 20
+    assert sum(isinstance(it, o.OverBudget) for it in answers) == 180

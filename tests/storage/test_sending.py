@@ -227,16 +227,6 @@ async def test_the_last_fifth_of_a_budget_is_for_customers_and_then_it_is_over(
     assert await is_sent(store, sending, today + DAY, client_id=client_id)
 
 
-async def test_a_provider_alarms_at_each_mark_once(store: Store) -> None:
-    name = new("provider")
-
-    answers = [await store.messages_spent(name, budget=10, now=MIDNIGHT) for _ in range(11)]
-
-    alarms = [answer.alarm.percent for answer in answers if answer.alarm is not None]
-    assert alarms == [50, 80, 100]
-    assert [answer.retry_after > 0 for answer in answers] == [False] * 9 + [True] * 2
-
-
 # Proof of work
 
 

@@ -8,7 +8,7 @@ function M.message_claim(args)
 end
 
 function M.message_submit(args)
-    return { type = outbox.submit(args) ~= nil and 'submitting' or 'unknown' }
+    return outbox.submit(args)
 end
 
 function M.message_submitted(args)

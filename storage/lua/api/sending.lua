@@ -1,19 +1,8 @@
 -- For operators and for what sends: budgets, the conversion watch, and blocks.
 local audit_trail = require('audit_trail')
-local budgets = require('budgets')
 local conversion = require('conversion')
 
 local M = {}
-
--- One message that a provider has taken: of its own budget. The client's is taken when the code is asked for.
-function M.messages_spent(args)
-    local key = 'provider:' .. args.provider
-    return {
-        type = 'messages_spent',
-        alarm = budgets.spend(key, args.budget, args.now),
-        retry_after = budgets.wait(key, args.budget, 1, args.now),
-    }
-end
 
 local function described(cell)
     return {
