@@ -474,7 +474,7 @@ async def test_a_procedure_that_yields_is_aborted_and_keeps_nothing(
 
     assert aborted == "Transaction has been aborted by a fiber yield"
     assert await owner.eval(EVERY_ROW) == rows
-    assert await fresh_store.ready(now=NOW) == 2
+    assert await fresh_store.ready(now=NOW) == 3
 
 
 async def test_a_procedure_that_fails_keeps_nothing(fresh_store: Store, owner: Owner) -> None:
@@ -490,4 +490,4 @@ async def test_a_procedure_that_fails_keeps_nothing(fresh_store: Store, owner: O
 
     assert failed == "no"
     assert await owner.eval(EVERY_ROW) == rows
-    assert await fresh_store.ready(now=NOW) == 2
+    assert await fresh_store.ready(now=NOW) == 3
