@@ -13,6 +13,7 @@ from conf.delivery import Delivery
 DAY: Final = 86_400
 
 LogFormat = Literal["json", "console"]
+Topology = Literal["child", "external", "replicated"]
 
 _E164: Final = re.compile(r"\+([1-9][0-9]{7,14})")
 
@@ -56,10 +57,18 @@ class KeyEncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """The private Tarantool: its memory for rows, and how long one call may take, in seconds."""
+    """Where the store is, and how long one call may take, in seconds, with all its attempts.
 
+    `child` is a private Tarantool with so much memory for rows. `external` has one address, and
+    `replicated` several nodes, one of which writes.
+    """
+
+    topology: Topology = "child"
     memory_bytes: int = 268_435_456
     call_timeout: float = 2.0
+    addresses: tuple[Address, ...] = ()
+    user: str = "idp"
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

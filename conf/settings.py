@@ -34,6 +34,7 @@ from conf.model import (
 )
 from conf.registration_settings import read_registration
 from conf.sending_settings import read_limit, read_otp, read_sending
+from conf.store_settings import read_store
 from conf.urls import host_of, is_loopback, issuer_faults
 
 __all__ = [
@@ -135,7 +136,7 @@ def _decode(values: dict[str, object], overrides: Mapping[str, object], source: 
         ca_file=root.readable_file("ca_file"),
         outbound_private_hosts=_private_hosts(root),
         key_encryption_keys=read_key_encryption_keys(root, directory, development=development),
-        store=_store(root.table("store")),
+        store=read_store(root.table("store")),
         keys=read_keys(root.table("keys")),
         hsm=read_hsm(root.table("hsm")) if "hsm" in root else None,
         lifetimes=_lifetimes(root.table("lifetimes")),
@@ -216,14 +217,6 @@ def _private_hosts(root: Table) -> tuple[str, ...]:
             fault = "must be a host name in lower case, without a port"
             root.fault(f"outbound_private_hosts[{index}]", fault)
     return hosts
-
-
-def _store(table: Table) -> StoreSettings:
-    standard = StoreSettings()
-    return StoreSettings(
-        memory_bytes=table.integer("memory_bytes", standard.memory_bytes, 2**26, 2**40),
-        call_timeout=table.number("call_timeout_seconds", standard.call_timeout, 0.05, 30),
-    )
 
 
 def _lifetimes(table: Table) -> Lifetimes:

@@ -2,6 +2,7 @@
 local backfill = require('backfill')
 local tx = require('tx')
 local migrations = require('migrations')
+local replication = require('replication')
 
 local M = {}
 
@@ -53,23 +54,35 @@ local function register(name)
     box.schema.user.grant('idp', 'execute', 'function', full, { if_not_exists = true })
 end
 
-function M.all(options)
-    migrations.apply()
-    tx.watch_writes()
-    user('idp', options.server_password)
-    user('owner', options.owner_password)
-    box.schema.user.grant('owner', 'super', nil, nil, { if_not_exists = true })
-    take_back_common_rights()
+-- By which a server finds the node that answers, among several. Every node answers it.
+local function leads()
+    return { leads = replication.leads, term = replication.term }
+end
 
-    local procedures = {}
+-- Defines the procedures in this process, which writes nothing; returns their names.
+function M.procedures()
+    local procedures, names = { leads = leads }, { 'leads' }
     for _, module in ipairs(API) do
         for name, decide in pairs(module) do
             assert(procedures[name] == nil, 'two procedures are named ' .. name)
             procedures[name] = tx.procedure(decide)
-            register(name)
+            table.insert(names, name)
         end
     end
     rawset(_G, CONTRACT, procedures)
+    tx.watch_writes()
+    return names
+end
+
+function M.all(options)
+    migrations.apply()
+    user('idp', options.server_password)
+    user('owner', options.owner_password)
+    box.schema.user.grant('owner', 'super', nil, nil, { if_not_exists = true })
+    take_back_common_rights()
+    for _, name in ipairs(M.procedures()) do
+        register(name)
+    end
     backfill.start(migrations.steps)
 end
 

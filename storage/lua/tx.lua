@@ -2,8 +2,10 @@
 --
 -- Tarantool shows other fibers a row before it is in the write-ahead log, and takes it back when the log
 -- fails. An answer decided from such a row would acknowledge a write that may never have happened, so an
--- answer leaves only when every write that was in flight when it was decided is logged.
+-- answer leaves only when every write that was in flight when it was decided is logged, and where there are
+-- replicas, when they have it too (replication.lua).
 local fiber = require('fiber')
+local replication = require('replication')
 
 local M = {}
 
@@ -17,10 +19,22 @@ local function note_write()
     wrote = true
 end
 
+local function is_watched(space)
+    for _, trigger in ipairs(space:on_replace()) do
+        if trigger == note_write then
+            return true
+        end
+    end
+    return false
+end
+
 -- Called once all spaces exist: knows about every write without any procedure having to say so.
 function M.watch_writes()
-    for _, space in box.space._space:pairs({ 512 }, { iterator = 'GE' }) do
-        box.space[space.name]:on_replace(note_write)
+    for _, row in box.space._space:pairs({ 512 }, { iterator = 'GE' }) do
+        local space = box.space[row.name]
+        if not is_watched(space) then
+            space:on_replace(note_write)
+        end
     end
 end
 
@@ -53,6 +67,9 @@ end
 -- `decide` must not yield: a yield aborts the transaction and the call fails.
 function M.procedure(decide)
     return function(args)
+        if not replication.leads then
+            box.error(box.error.READONLY)
+        end
         wrote = false
         box.begin()
         local ok, answer = pcall(decide, args)
@@ -62,8 +79,10 @@ function M.procedure(decide)
         end
         if wrote then
             commit_write()
+            replication.await_write()
         else
             wait_for_what_was_seen()
+            replication.await_read()
         end
         return answer
     end

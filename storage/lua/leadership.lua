@@ -1,0 +1,178 @@
+-- Who leads among several nodes, and who follows. Each promotion has a term, greater than all before it.
+--
+-- `promise` is this node's own: the greatest term that it was fenced for. It follows nobody of a lesser term, so once a
+-- majority has promised, the writer before cannot have anything acknowledged any more. `leadership` is replicated: the
+-- first row that a new writer writes, so that a node's last row there tells whose history it holds.
+local clock = require('clock')
+local fiber = require('fiber')
+local replication = require('replication')
+local install = require('install')
+
+local M = {
+    outdated = false, -- holds rows that the writer does not know, or may: it must join anew
+    following = nil, -- the name of the node whose rows it takes
+}
+
+local WAIT = 5 -- seconds that a new writer has to be followed
+
+local self, nodes -- this node's name; the URI of each by name
+local judged -- the term of the writer that was last decided about
+local latch = fiber.channel(1)
+
+local function alone(work)
+    return function(...)
+        latch:put(true)
+        local ok, result = pcall(work, ...)
+        latch:get()
+        if not ok then
+            error(result, 0)
+        end
+        return result
+    end
+end
+
+local function last()
+    return box.space.leadership.index.primary:max()
+end
+
+local function promised()
+    local row = box.space.promise:get(1)
+    return row ~= nil and row.term or 0
+end
+
+-- What the node holds of each node's rows, by number; a row of its own alone (0) is nobody's business.
+local function holdings()
+    local vclock = {}
+    for number, lsn in pairs(box.info.vclock) do
+        if number ~= 0 then
+            vclock[tostring(number)] = lsn
+        end
+    end
+    return vclock
+end
+
+local function is_within(vclock, limit)
+    for number, lsn in pairs(vclock) do
+        if lsn > (limit[number] or 0) then
+            return false
+        end
+    end
+    return true
+end
+
+function M.state()
+    local row, rows = last(), 0
+    for _, lsn in pairs(holdings()) do
+        rows = rows + lsn
+    end
+    return {
+        name = self,
+        replicaset = box.info.cluster.uuid,
+        leads = replication.leads,
+        promised = promised(),
+        history = row.term,
+        leader = row.name,
+        previous = row.previous,
+        began = row.vclock,
+        vclock = holdings(),
+        rows = rows,
+        following = M.following,
+        outdated = M.outdated,
+    }
+end
+
+local function stop()
+    replication.retire()
+    M.following, judged = nil, nil
+    box.cfg({ read_only = true, replication = {} })
+end
+
+local function promise(term)
+    stop()
+    -- Comes after all that is on its way to the log, so that the state which is told afterwards is the last.
+    box.space.promise:replace({ 1, term })
+end
+
+-- Promises to follow nobody of a lesser term; each term is promised once.
+M.fence = alone(function(term)
+    if term <= promised() then
+        error(('%s has promised term %d already'):format(self, promised()), 0)
+    end
+    promise(term)
+    return M.state()
+end)
+
+local begin = alone(function(term)
+    if term ~= promised() or term <= last().term then
+        error(('%s was not fenced for term %d'):format(self, term), 0)
+    end
+    local began, previous = holdings(), last().term
+    box.cfg({ read_only = false })
+    box.space.leadership:insert({ term, self, previous, began })
+    M.outdated = false
+    install.procedures()
+    replication.lead(term)
+end)
+
+-- Takes writes from now on. A majority must have been fenced for this term, and this one hold most among them.
+function M.lead(term)
+    begin(term)
+    local deadline = clock.monotonic() + WAIT
+    while not pcall(replication.await_write) and clock.monotonic() < deadline do
+        fiber.sleep(0.01)
+    end
+    return M.state()
+end
+
+-- A node may follow if all that it holds is in the writer's history.
+local function fits(writer)
+    local history = last().term
+    return history == writer.history or (history == writer.previous and is_within(holdings(), writer.began))
+end
+
+-- Learns from another node's state who leads.
+M.hear = alone(function(peer)
+    local decided = peer.history == judged or peer.history < promised()
+    if not peer.leads or decided or replication.leads and peer.history <= replication.term then
+        return
+    end
+    promise(peer.history)
+    M.outdated = not fits(peer)
+    if not M.outdated then
+        box.cfg({ replication = { nodes[peer.name] } })
+        M.following = peer.name
+    end
+    judged = peer.history
+end)
+
+-- In an empty place: what the first promotion needs. `others` are the identifiers of all nodes, in their order.
+function M.found(uuids)
+    for number, uuid in ipairs(uuids) do
+        if box.space._cluster:get(number) == nil then
+            box.space._cluster:insert({ number, uuid })
+        end
+    end
+    local leadership = box.schema.space.create('leadership', {
+        format = {
+            { name = 'term', type = 'unsigned' }, { name = 'name', type = 'string' },
+            { name = 'previous', type = 'unsigned' }, { name = 'vclock', type = 'map' },
+        },
+    })
+    leadership:create_index('primary')
+    leadership:insert({ 0, '', 0, setmetatable({}, { __serialize = 'map' }) })
+    local own = box.schema.space.create('promise', {
+        is_local = true,
+        format = { { name = 'id', type = 'unsigned' }, { name = 'term', type = 'unsigned' } },
+    })
+    own:create_index('primary')
+end
+
+-- `term` is what this node promised before its files were set aside, if it has.
+function M.start(name, uris, term)
+    self, nodes = name, uris
+    if term ~= nil and term > promised() then
+        box.space.promise:replace({ 1, term })
+    end
+end
+
+return M

@@ -1,0 +1,124 @@
+-- Whether this node answers, and from when on its answers hold.
+--
+-- Where replicas keep copies, an answer leaves only when enough of them have acknowledged a row that was written
+-- after the answer was decided. So what it tells outlives this node; and since a promotion first makes a majority
+-- stop following, an old writer that does not know of it yet can neither write nor read for anybody.
+local fiber = require('fiber')
+
+local M = {
+    leads = true, -- whether procedures are answered here
+    term = 0, -- of the promotion by which this node leads
+}
+
+local WAIT = 0.8 -- seconds; less than a caller waits for one attempt
+local POLL = 0.0005 -- seconds; Tarantool tells nobody of an acknowledgement
+local BARRIER = 2 -- the row of `heartbeat` that gives a read something to be acknowledged
+
+local copies = 0 -- replicas that must have a row
+local acknowledged = 0 -- the last of our rows that so many have
+local progress = fiber.cond()
+local waiting, wanted = 0, fiber.cond()
+local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
+
+local function acknowledged_by_enough()
+    local found = {}
+    for _, peer in pairs(box.info.replication) do
+        local vclock = peer.downstream and peer.downstream.vclock
+        if vclock ~= nil then
+            table.insert(found, vclock[box.info.id] or 0)
+        end
+    end
+    table.sort(found, function(a, b) return a > b end)
+    return found[copies] or 0
+end
+
+local function follow_acknowledgements()
+    fiber.name('acknowledged')
+    while true do
+        while waiting == 0 do
+            wanted:wait()
+        end
+        local reached = acknowledged_by_enough()
+        if reached > acknowledged then
+            acknowledged = reached
+            progress:broadcast()
+        end
+        fiber.sleep(POLL)
+    end
+end
+
+-- Whether enough replicas have what this node had written up to `lsn`, after waiting for it.
+local function await(lsn)
+    local deadline = fiber.clock() + WAIT
+    waiting = waiting + 1
+    wanted:signal()
+    while M.leads and acknowledged < lsn and fiber.clock() < deadline do
+        progress:wait(deadline - fiber.clock())
+    end
+    waiting = waiting - 1
+    return acknowledged >= lsn
+end
+
+local function insist(reached)
+    if not reached then
+        box.error({ code = box.error.TIMEOUT, reason = 'too few replicas have acknowledged it' })
+    end
+end
+
+-- One row for all the reads that came while the one before was written.
+local function write_barriers()
+    fiber.name('barrier')
+    while true do
+        while reads == nil do
+            asked:wait()
+        end
+        local batch = reads
+        reads = nil
+        pcall(function()
+            box.space.heartbeat:replace({ BARRIER, math.floor(fiber.time()) })
+            batch.lsn = box.info.lsn
+        end)
+        batch.written:broadcast()
+    end
+end
+
+-- Returns when what was written holds; an error says that nobody knows whether it does.
+function M.await_write()
+    if copies > 0 then
+        insist(await(box.info.lsn))
+    end
+end
+
+-- Returns when this node led later than the read.
+function M.await_read()
+    if copies == 0 then
+        return
+    end
+    reads = reads or { written = fiber.cond() }
+    local batch = reads
+    asked:signal()
+    batch.written:wait(WAIT)
+    insist(batch.lsn ~= nil and await(batch.lsn))
+end
+
+-- Begins as one of several nodes, which does not lead.
+function M.join(replicas)
+    copies = replicas
+    M.leads = false
+    fiber.create(follow_acknowledgements)
+    fiber.create(write_barriers)
+end
+
+function M.lead(term)
+    acknowledged = 0
+    M.term = term
+    M.leads = true
+end
+
+-- Whoever waits is told at once, and may ask the next writer.
+function M.retire()
+    M.leads = false
+    progress:broadcast()
+end
+
+return M
