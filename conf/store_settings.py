@@ -1,4 +1,4 @@
-"""Reading where the store is: a private Tarantool, one elsewhere, or several of which one writes."""
+"""Reading where the store is: a private Tarantool, one elsewhere, or several nodes."""
 
 import re
 from typing import Final
@@ -14,7 +14,11 @@ _USER: Final = Form(re.compile(r"[a-z][a-z0-9_]*"), "must be the name of a datab
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})"
 )
-_HOW_MANY: Final = {"external": "exactly one address", "replicated": "three to seven addresses"}
+_LAST_PORT: Final = 65_535
+_HOW_MANY: Final = {
+    "external": (range(1, 2), "exactly one address"),
+    "replicated": (range(3, 8), "three to seven addresses"),
+}
 # A request waits for a new writer, which takes a promotion.
 _PATIENCE: Final = {"child": 2.0, "external": 2.0, "replicated": 4.5}
 
@@ -39,21 +43,23 @@ def read_store(table: Table) -> StoreSettings:
 
 
 def _addresses(table: Table, topology: Topology) -> tuple[Address, ...]:
-    texts = table.texts("addresses", required=topology != "child")
+    if topology == "child":
+        if table.texts("addresses"):
+            table.fault("addresses", "must not be there: the server starts its own store")
+        return ()
+    texts = table.texts("addresses", required=True)
     addresses = []
     for index, text in enumerate(texts):
         match = _ADDRESS.fullmatch(text)
-        if match is None or not 1 <= int(match["port"]) <= 65_535:
+        if match is None or not 1 <= int(match["port"]) <= _LAST_PORT:
             table.fault(f"addresses[{index}]", "must be HOST:PORT")
         elif text in texts[:index]:
             table.fault(f"addresses[{index}]", "must be there once")
         else:
             addresses.append(Address(match["literal"] or match["host"], int(match["port"])))
-    if topology == "child":
-        if texts:
-            table.fault("addresses", "must not be there: the server starts its own store")
-    elif texts and not (len(texts) == 1 if topology == "external" else 3 <= len(texts) <= 7):
-        table.fault("addresses", f"must be {_HOW_MANY[topology]}")
+    allowed, words = _HOW_MANY[topology]
+    if texts and len(texts) not in allowed:
+        table.fault("addresses", f"must be {words}")
     return tuple(addresses)
 
 

@@ -3,22 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import asynctnt
 from asynctnt.exceptions import ErrorCode, TarantoolDatabaseError, TarantoolError
 
 from storage.errors import StoreBug, StoreError, Unavailable, Uncertain
+from storage.nodes import CONTRACT, RETRY_PAUSE, Nodes
 
-CONTRACT = "v1"
 Observe = Callable[[str, str, float], None]
 """Is told of every call: the procedure, its outcome's name, and the seconds that it took."""
 
-_CONNECT_TIMEOUT = 1.0  # seconds
-_RETRY_PAUSE = 0.05  # seconds
+_ATTEMPT_TIMEOUT = 1.0  # seconds; a node waits less for its replicas
+# Of one worker, under way or waiting for a writer. One more is refused at once.
+_MOST_CALLS = 4096
+_NO_WRITER = OSError("no node leads")
 
-# The server refused before anything was written, for a reason that may pass.
+# The node refused before anything was written, for a reason that may pass.
 _REFUSALS = frozenset(
     {
         ErrorCode.ER_MEMORY_ISSUE,
@@ -34,37 +34,27 @@ _REFUSALS = frozenset(
 
 
 class Connection:
-    """Calls of the stored procedures as the user `idp`, which may execute them and nothing else."""
+    """Calls of the stored procedures as a user who may execute them and nothing else."""
 
-    def __init__(
-        self, socket: Path, password: str, call_timeout: float, observe: Observe | None
-    ) -> None:
+    def __init__(self, nodes: Nodes, call_timeout: float, observe: Observe | None) -> None:
+        self._nodes = nodes
         self._call_timeout = call_timeout
+        # Where another node may have taken over, an answer that is late is not waited for.
+        self._attempt_timeout = _ATTEMPT_TIMEOUT if nodes.several else call_timeout
         self._observe = observe
-        self._connection = asynctnt.Connection(
-            host="unix/",
-            port=str(socket),
-            username="idp",
-            password=password,
-            # Our procedures need no schema, and ping tasks are leaked at each reconnect.
-            fetch_schema=False,
-            auto_refetch_schema=False,
-            ping_timeout=0,
-            connect_timeout=_CONNECT_TIMEOUT,
-            reconnect_timeout=_RETRY_PAUSE,
-        )
+        self._calls = 0
 
     async def open(self) -> None:
         """Connect, and raise Unavailable if that takes longer than a call may."""
         try:
-            await asyncio.wait_for(self._connection.connect(), self._call_timeout)
+            await asyncio.wait_for(self._nodes.open(), self._call_timeout)
         except (TimeoutError, OSError, TarantoolError) as error:
             await self.close()
             raise Unavailable(str(error) or "no connection") from error
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._connection.disconnect()
+        await self._nodes.close()
 
     async def call(self, procedure: str, arguments: dict[str, Any]) -> Any:
         """Call a procedure and return its answer.
@@ -87,17 +77,33 @@ class Connection:
         return answer
 
     async def _call(self, procedure: str, arguments: dict[str, Any]) -> Any:
+        if self._calls >= _MOST_CALLS:
+            raise Unavailable(f"{procedure}: {_MOST_CALLS} calls wait already")
+        self._calls += 1
+        try:
+            return await self._attempts(procedure, arguments)
+        finally:
+            self._calls -= 1
+
+    async def _attempts(self, procedure: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self._call_timeout
         uncertain = False
         while True:
-            remaining = deadline - time.monotonic()
-            sent = self._connection.is_connected
+            remaining = max(deadline - time.monotonic(), 0.001)
+            writer = self._nodes.writer
+            sent = writer is not None and writer.is_connected
             try:
-                response = await self._connection.call(
-                    f"{CONTRACT}.{procedure}", [arguments], timeout=max(remaining, 0.001)
+                if writer is None:
+                    raise _NO_WRITER
+                response = await writer.call(
+                    f"{CONTRACT}.{procedure}",
+                    [arguments],
+                    timeout=min(remaining, self._attempt_timeout),
                 )
             except TarantoolDatabaseError as error:
-                if error.code not in _REFUSALS:
+                if error.code == ErrorCode.ER_TIMEOUT:
+                    uncertain = True
+                elif error.code not in _REFUSALS:
                     raise StoreBug(f"{procedure}: {error.message}") from error
                 failure: Exception = error
             except (TimeoutError, TarantoolError, OSError) as error:
@@ -105,7 +111,7 @@ class Connection:
                 failure = error
             else:
                 return response.body[0]
-            if deadline - time.monotonic() <= _RETRY_PAUSE:
+            if deadline - time.monotonic() <= RETRY_PAUSE:
                 kind: type[StoreError] = Uncertain if uncertain else Unavailable
                 raise kind(f"{procedure}: {failure!r}") from failure
-            await asyncio.sleep(_RETRY_PAUSE)
+            await asyncio.sleep(RETRY_PAUSE)

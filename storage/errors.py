@@ -6,6 +6,7 @@ StoreError
 └── StoreBug      the procedure itself failed; calling again does not help
 
 StoreStartError   the private Tarantool could not be started
+NodeError         the nodes of a replicated store are not as an operator's command needs them
 """
 
 
@@ -27,3 +28,7 @@ class StoreBug(StoreError):
 
 class StoreStartError(Exception):
     """The private Tarantool could not be started; the message is one sentence for an operator."""
+
+
+class NodeError(Exception):
+    """What an operator asked of the nodes cannot be; the message is one sentence for them."""

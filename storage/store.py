@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
-from conf.settings import Lifetimes, Limit, Settings
+from conf.settings import Address, Lifetimes, Limit, Settings
 from storage import outcomes as o
 from storage.audit_store import AuditStore
 from storage.auth_session_store import AuthSessionStore
@@ -21,6 +21,7 @@ from storage.connection import Connection, Observe
 from storage.consent_store import ConsentStore
 from storage.key_store import KeyStore
 from storage.message_store import MessageStore
+from storage.nodes import Nodes, Place
 from storage.procedures import plain
 from storage.records import (
     KeyedLimit,
@@ -63,17 +64,27 @@ class Store(
 
         Raises Unavailable.
         """
-        password = (settings.socket_path.parent / "password").read_text().strip()
+        store = settings.store
+        if store.topology == "child":
+            password = (settings.socket_path.parent / "password").read_text().strip()
+            return await cls.connect(settings.socket_path, password, store.call_timeout, observe)
         return await cls.connect(
-            settings.socket_path, password, settings.store.call_timeout, observe
+            store.addresses, store.password or "", store.call_timeout, observe, user=store.user
         )
 
     @classmethod
     async def connect(
-        cls, socket: Path, password: str, call_timeout: float, observe: Observe | None = None
+        cls,
+        at: Path | Sequence[Address],
+        password: str,
+        call_timeout: float,
+        observe: Observe | None = None,
+        *,
+        user: str = "idp",
     ) -> Self:
-        """Connect to a socket as the user `idp`. Raises Unavailable."""
-        connection = Connection(socket, password, call_timeout, observe)
+        """Connect to a socket, or to the nodes at these addresses. Raises Unavailable."""
+        places = [Place.of(at)] if isinstance(at, Path) else [Place.of(one) for one in at]
+        connection = Connection(Nodes(places, user, password), call_timeout, observe)
         await connection.open()
         return cls(connection)
 

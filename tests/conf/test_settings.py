@@ -145,7 +145,7 @@ def test_every_key_is_read(place: Path) -> None:
     assert loaded.ca_file == place / "ca.pem"
     assert loaded.outbound_private_hosts == ("jwks.internal.example", "jwks")
     assert loaded.log_format == "console"
-    assert loaded.store == StoreSettings(67108864, 1.0)
+    assert loaded.store == StoreSettings("child", 67108864, 1.0)
     assert loaded.lifetimes == Lifetimes(1, 2, 3, 4, 5, 0, 7, 8, 9)
     assert loaded.otp == Otp(
         length=8,
@@ -227,6 +227,30 @@ def test_what_open_registration_allows_is_read(place: Path) -> None:
     assert loaded.open == OpenRegistration(
         ("openid",), ("authorization_code",), ("partner.example", "127.0.0.1"), 7
     )
+
+
+@pytest.mark.parametrize("password", ["word", {"file": "store-password"}, {"env": "STORE"}])
+def test_a_store_elsewhere_is_read(place: Path, password: object) -> None:
+    (place / "store-password").write_text("word\n")
+    store = {"topology": "external", "addresses": ["[::1]:3301"], "password": password}
+    loaded = load(place, PRODUCTION, {"store": store}, environ={"STORE": "word"})
+    assert loaded.store == StoreSettings(
+        topology="external", addresses=(Address("::1", 3301),), password="word"
+    )
+    assert Settings.from_json(loaded.to_json()) == loaded
+    assert "word'" not in repr(loaded)
+
+
+def test_a_request_outlasts_a_failover_of_a_replicated_store(place: Path) -> None:
+    addresses = ["a:3301", "10.0.0.2:3301", "c.example:3302"]
+    store = {"topology": "replicated", "addresses": addresses, "password": "word", "user": "web"}
+    loaded = load(place, PRODUCTION, {"store": store}).store
+    assert loaded.addresses == (
+        Address("a", 3301),
+        Address("10.0.0.2", 3301),
+        Address("c.example", 3302),
+    )
+    assert (loaded.call_timeout, loaded.user) == (4.5, "web")
 
 
 def test_the_keys_of_software_statements_are_read(place: Path) -> None:
@@ -361,6 +385,7 @@ def test_the_annotated_production_file_tells_the_true_defaults(place: Path) -> N
     examples: dict[str, object] = {
         "ca_file": "ca.pem",
         "hsm": None,
+        "store.password": None,
         "test_numbers": [],
         "registration.software_statement_issuers": [],
     }

@@ -74,6 +74,10 @@ def faults(place: Path, text: str, overrides: Mapping[str, object] | None = None
         ("store.memory_bytes", 1024, "store.memory_bytes: must be 67108864..1099511627776"),
         ("store.call_timeout_seconds", 0, "store.call_timeout_seconds: must be 0.05..30"),
         ("store.call_timeout_seconds", float("nan"), "store.call_timeout_seconds: must be 0.05"),
+        ("store.topology", "sharded", "store.topology: must be child, external or replicated"),
+        ("store.addresses", ["a:1"], "store.addresses: must not be there: the server starts"),
+        ("store.password", "x", "store.password: must not be there: the server makes its own"),
+        ("store.user", "Robert'); --", "store.user: must be the name of a database user"),
         ("keys.algorithms", "ES256", "keys.algorithms: must be a list of texts"),
         ("keys.algorithms", ["ES256"], "keys.algorithms: must hold RS256, for clients that name"),
         ("keys.algorithms", ["RS256"], "keys.algorithms: must hold ES256, for access tokens"),
@@ -301,3 +305,31 @@ def test_development_is_refused_beyond_loopback(
     assert list(caught.value.faults) == [
         f"{key}: must be loopback in development mode" for key in keys
     ]
+
+
+def external(*addresses: str, **changed: object) -> dict[str, object]:
+    return {"topology": "external", "addresses": [*addresses], "password": "x"} | changed
+
+
+@pytest.mark.parametrize(
+    ("store", "fault"),
+    [
+        ({"topology": "external", "password": "x"}, "store.addresses: is required"),
+        (external("a"), "store.addresses[0]: must be HOST:PORT"),
+        (external("a:65536"), "store.addresses[0]: must be HOST:PORT"),
+        (external("::1:3301"), "store.addresses[0]: must be HOST:PORT"),
+        (external("a:1", topology="replicated"), "store.addresses: must be three to seven"),
+        (
+            external("a:1", "b:1", "a:1", topology="replicated"),
+            "store.addresses[2]: must be there once",
+        ),
+        (external("a:1", "b:1"), "store.addresses: must be exactly one address"),
+        (external("a:1", password=None), "store.password: is required"),
+        (external("a:1", password={"file": "away"}), "store.password.file: {}/away cannot be"),
+    ],
+)
+def test_a_store_elsewhere_is_named_in_full(
+    place: Path, store: Mapping[str, object], fault: str
+) -> None:
+    (found,) = faults(place, PRODUCTION, {"store": store})
+    assert found.startswith(fault.format(place))

@@ -1,4 +1,4 @@
-"""Real nodes of an external or replicated store: processes on this machine, started and harmed by tests."""
+"""Real nodes of an external or replicated store: processes that tests start, and harm."""
 
 import os
 import resource
@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import asynctnt
+
+from conf.model import Address
+from storage.replica_set import ReplicaSet
+from tests.storage.links import Links
 
 PROGRAM: Final = Path(__file__).parents[2] / "storage" / "lua" / "node.lua"
 PASSWORD: Final = "the-servers-password"
@@ -52,6 +56,10 @@ class Node:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.port)
+
+    @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
@@ -77,7 +85,7 @@ class Node:
         self.process = self.run()
 
     def wait(self) -> None:
-        eventually(lambda: self.greets(), f"{self.name} answers", 20)
+        eventually(self.greets, f"{self.name} answers", 20)
 
     def greets(self) -> bool:
         assert self.process is not None
@@ -131,19 +139,36 @@ class Node:
         try:
             return (await connection.eval(lua, list(arguments), timeout=10)).body[0]
         finally:
-            connection.close()
+            await connection.disconnect()
 
 
 class Nodes:
     """As many nodes as a store has; with more than one, promote one of them first."""
 
-    def __init__(self, count: int = 3) -> None:
+    def __init__(self, count: int = 3, links: Links | None = None, memory: int = MEMORY) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="idp-"))
-        names = "abcdefg"[:count]
-        ports = dict(zip(names, free_ports(count), strict=True))
+        self.links = links
+        ports = dict(zip("abcdefg"[:count], free_ports(count), strict=True))
+        # The way from one node to another, by the names of both.
+        self._ways = {
+            (viewer, peer): links.to(port) if links and viewer != peer else port
+            for viewer in ports
+            for peer, port in ports.items()
+        }
         self.nodes = [
-            Node(name, port, self.directory / name, ports) for name, port in ports.items()
+            Node(name, port, self.directory / name, self._seen_by(name), memory)
+            for name, port in ports.items()
         ]
+
+    def _seen_by(self, viewer: str) -> dict[str, int]:
+        return {peer: port for (eye, peer), port in self._ways.items() if eye == viewer}
+
+    def isolate(self, name: str) -> None:
+        """Cut all that lies between a node and the others; clients still reach it."""
+        assert self.links is not None
+        self.links.cut(
+            *(link for way, link in self._ways.items() if name in way and len(set(way)) > 1)
+        )
 
     def start(self) -> None:
         if len(self.nodes) > 1:
@@ -159,8 +184,12 @@ class Nodes:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
-    def ports(self) -> list[int]:
-        return [node.port for node in self.nodes]
+    def addresses(self) -> list[Address]:
+        return [node.address for node in self.nodes]
+
+    @property
+    def replica_set(self) -> ReplicaSet:
+        return ReplicaSet(self.addresses, OWNER_PASSWORD)
 
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)

@@ -1,0 +1,212 @@
+"""The nodes of a replicated store as their operator sees them: how they stand, and who leads.
+
+A promotion is a vote. A majority of the nodes promises a new term, and from then on follows
+nobody of an earlier one; so the writer before can have nothing acknowledged any more, dead or not.
+Among those who promised, the one that holds most has all that was ever acknowledged: it leads.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import asynctnt
+import msgspec
+from asynctnt.exceptions import TarantoolDatabaseError, TarantoolError
+
+from conf.model import Address
+from storage.errors import NodeError
+
+_CONNECT_SECONDS = 1.0
+_ANSWER_SECONDS = 2.0
+_LEAD_SECONDS = 8.0  # a new writer waits to be followed
+_CATCH_UP_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    """How a node stands in its replica set; `history` is the term of the last row that it holds."""
+
+    name: str
+    leads: bool
+    promised: int
+    history: int
+    rows: int  # how many it has taken, ever
+    outdated: bool  # it holds what no other one knows, and must join anew
+    following: str | None = None
+
+    @property
+    def holds(self) -> tuple[int, int]:
+        """Greater is more: the later history, or more of the same one."""
+        return self.history, self.rows
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """The connection to the node that this one follows; `lag` and `idle` are seconds."""
+
+    status: str
+    lag: float = 0.0
+    idle: float = 0.0
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Bytes for rows."""
+
+    used: int
+    quota: int
+
+
+class NodeReport(msgspec.Struct, frozen=True):
+    """What a node tells of itself; `oldest_expiry` is the least `expires_at` of all rows."""
+
+    tarantool: str
+    leads: bool
+    schema_version: int
+    knows_schema_version: int
+    memory: Memory
+    rows: dict[str, int]
+    upstream: Upstream | None = None
+    oldest_expiry: int | None = None
+
+
+class ReplicaSet:
+    """The nodes at some addresses, asked and told as the user `owner`."""
+
+    def __init__(self, addresses: Sequence[Address], password: str) -> None:
+        self.addresses = tuple(addresses)
+        self._password = password
+
+    @property
+    def majority(self) -> int:
+        """How many nodes decide for all: as many as no acknowledged row can have missed."""
+        return len(self.addresses) - len(self.addresses) // 2
+
+    async def states(self) -> dict[Address, NodeState]:
+        """How the nodes stand that answer."""
+        return await self._ask_all("state", NodeState)
+
+    async def reports(self) -> dict[Address, NodeReport]:
+        """What the nodes tell that answer."""
+        return await self._ask_all("report", NodeReport)
+
+    async def promote(self, name: str | None = None) -> NodeState:
+        """Make a node lead, and return it: `name`, unless another one holds more.
+
+        Raises NodeError, also when a node leads already and no other one was named.
+        """
+        found = await self.states()
+        self._insist_on_majority(found)
+        if name is not None:
+            self._named(found, name)
+        leader = _leader(found)
+        if leader is not None and name in (None, found[leader].name):
+            raise NodeError(f"{found[leader].name} leads already: name another node to have it")
+        term = max(state.promised for state in found.values()) + 1
+        voters: dict[Address, NodeState] = {}
+        if leader is not None and name is not None:
+            voters = await self._hand_over(leader, self._named(found, name), term)
+        voters |= await self._fence([at for at in found if at not in voters and at != leader], term)
+        self._insist_on_majority(voters)
+        best = max(voters, key=lambda at: (voters[at].holds, voters[at].name == name))
+        lead: NodeState = await self._ask(best, "lead", NodeState, term, seconds=_LEAD_SECONDS)
+        if not lead.leads:
+            raise NodeError(f"{lead.name} was told to lead and has lost it again: try once more")
+        return lead
+
+    async def rejoin(self, name: str) -> None:
+        """Have a node set its files aside and end, to join anew when it is started again.
+
+        Raises NodeError.
+        """
+        found = await self.states()
+        at = self._named(found, name)
+        if _leader(found) is None:
+            raise NodeError(f"nobody leads whom {name} could follow: promote a node first")
+        await self._ask(at, "rejoin", NodeState)
+
+    async def suspect(self, watcher: str) -> set[str]:
+        """Tell the nodes that a watcher finds no leader; return all who said so just now."""
+        found = await self._ask_all("suspect", list[str], watcher)
+        return {name for names in found.values() for name in names}
+
+    async def _hand_over(self, leader: Address, to: Address, term: int) -> dict[Address, NodeState]:
+        """Stop the leader, and return it as a voter if its successor has all that it has."""
+        fenced = await self._fence([leader], term)
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while leader in fenced and time.monotonic() < deadline:
+            state = await self._ask(to, "state", NodeState)
+            if state.holds >= fenced[leader].holds:
+                return fenced
+            await asyncio.sleep(_POLL_SECONDS)
+        return {}
+
+    async def _fence(self, nodes: Sequence[Address], term: int) -> dict[Address, NodeState]:
+        answers = await asyncio.gather(
+            *(self._ask(at, "fence", NodeState, term) for at in nodes), return_exceptions=True
+        )
+        return {
+            at: answer
+            for at, answer in zip(nodes, answers, strict=True)
+            if isinstance(answer, NodeState)
+        }
+
+    async def _ask_all(self, function: str, kind: Any, *arguments: Any) -> dict[Address, Any]:
+        answers = await asyncio.gather(
+            *(self._ask(at, function, kind, *arguments) for at in self.addresses),
+            return_exceptions=True,
+        )
+        return {
+            at: answer
+            for at, answer in zip(self.addresses, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        }
+
+    async def _ask(
+        self,
+        at: Address,
+        function: str,
+        kind: Any,
+        *arguments: Any,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> Any:
+        connection = asynctnt.Connection(
+            host=at.host,
+            port=at.port,
+            username="owner",
+            password=self._password,
+            fetch_schema=False,
+            auto_refetch_schema=False,
+            ping_timeout=0,
+            reconnect_timeout=0,
+            connect_timeout=_CONNECT_SECONDS,
+        )
+        try:
+            await asyncio.wait_for(connection.connect(), _CONNECT_SECONDS)
+            answer = await connection.call(f"node.{function}", list(arguments), timeout=seconds)
+        except TarantoolDatabaseError as error:
+            raise NodeError(f"{at.host}:{at.port}: {error.message}") from error
+        except (TimeoutError, TarantoolError, OSError) as error:
+            reason = str(error) or "it does not answer"
+            raise NodeError(f"{at.host}:{at.port}: {reason}") from error
+        finally:
+            await connection.disconnect()
+        return msgspec.convert(answer.body[0], kind)
+
+    def _insist_on_majority(self, found: dict[Address, NodeState]) -> None:
+        if len(found) < self.majority:
+            raise NodeError(
+                f"only {len(found)} of {len(self.addresses)} nodes answer, {self.majority} must: "
+                "the others may hold what was acknowledged"
+            )
+
+    def _named(self, found: dict[Address, NodeState], name: str) -> Address:
+        for at, state in found.items():
+            if state.name == name:
+                return at
+        names = ", ".join(sorted(state.name for state in found.values()))
+        raise NodeError(f"no node that is named {name} answers: there are {names}")
+
+
+def _leader(found: dict[Address, NodeState]) -> Address | None:
+    leading = [at for at, state in found.items() if state.leads]
+    return max(leading, key=lambda at: found[at].history, default=None)

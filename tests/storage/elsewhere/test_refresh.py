@@ -1,0 +1,3 @@
+"""The same contract elsewhere."""
+
+from tests.storage.test_refresh import *  # noqa: F403

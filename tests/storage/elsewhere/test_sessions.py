@@ -1,0 +1,3 @@
+"""The same contract elsewhere."""
+
+from tests.storage.test_sessions import *  # noqa: F403
