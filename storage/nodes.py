@@ -21,6 +21,7 @@ RETRY_PAUSE = 0.05  # seconds
 _CONNECT_TIMEOUT = 1.0  # seconds
 _ASK_PAUSE = 0.2  # seconds
 _ASK_TIMEOUT = 0.5  # seconds
+_GREETING = b"Tarantool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,27 @@ class Place:
         return cls("unix/", str(at)) if isinstance(at, Path) else cls(at.host, at.port)
 
 
+async def greets(place: Place) -> bool:
+    """Whether a Tarantool answers there: asynctnt leaks its connections to one that does not."""
+    try:
+        async with asyncio.timeout(_ASK_TIMEOUT):
+            if isinstance(place.port, str):
+                reader, writer = await asyncio.open_unix_connection(place.port)
+            else:
+                reader, writer = await asyncio.open_connection(place.host, place.port)
+            try:
+                return await reader.read(len(_GREETING)) == _GREETING
+            finally:
+                writer.close()
+    except (TimeoutError, OSError):
+        return False
+
+
 class Node:
     """A connection to one node that is made again for ever."""
 
     def __init__(self, place: Place, user: str, password: str) -> None:
+        self.place = place
         self._arguments = {
             "host": place.host,
             "port": place.port,
@@ -66,10 +84,10 @@ class Node:
             return None
         return answer.body[0]["leads"], answer.body[0]["term"]
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Give up all calls that wait for an answer of this node."""
-        self.connection.close()
-        self.connection = asynctnt.Connection(**self._arguments)
+        before, self.connection = self.connection, asynctnt.Connection(**self._arguments)
+        await before.disconnect()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -114,10 +132,12 @@ class Nodes:
 
     async def _follow(self, node: Node) -> None:
         while True:
-            if not node.connection.is_connected:
+            if node.connection.is_connected:
+                self._hear(node, await node.leads())
+            elif await greets(node.place):
                 with contextlib.suppress(TarantoolError, OSError):
                     await node.connect()
-            self._hear(node, await node.leads())
+                continue
             await asyncio.sleep(_ASK_PAUSE)
 
     def _hear(self, node: Node, said: tuple[bool, int] | None) -> None:
@@ -129,6 +149,6 @@ class Nodes:
             before, self._leader, self._term = self._leader, node, term
             self._found.set()
             if before is not None and before is not node:
-                before.drop()
+                self._tasks.append(asyncio.create_task(before.drop()))
         elif not leads and node is self._leader:
             self._leader = None

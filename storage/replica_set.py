@@ -16,6 +16,7 @@ from asynctnt.exceptions import TarantoolDatabaseError, TarantoolError
 
 from conf.model import Address
 from storage.errors import NodeError
+from storage.nodes import Place, greets
 
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
@@ -169,6 +170,8 @@ class ReplicaSet:
         *arguments: Any,
         seconds: float = _ANSWER_SECONDS,
     ) -> Any:
+        if not await greets(Place.of(at)):
+            raise NodeError(f"{at.host}:{at.port}: it does not answer")
         connection = asynctnt.Connection(
             host=at.host,
             port=at.port,
@@ -181,7 +184,7 @@ class ReplicaSet:
             connect_timeout=_CONNECT_SECONDS,
         )
         try:
-            await asyncio.wait_for(connection.connect(), _CONNECT_SECONDS)
+            await connection.connect()
             answer = await connection.call(f"node.{function}", list(arguments), timeout=seconds)
         except TarantoolDatabaseError as error:
             raise NodeError(f"{at.host}:{at.port}: {error.message}") from error

@@ -1,9 +1,10 @@
-"""Network links between nodes, that a test can cut: what is on its way then arrives when it heals."""
+"""Network links between nodes that a test can cut: what is on its way then arrives later."""
 
-import asyncio
+import contextlib
+import socket
 import threading
-from collections.abc import Coroutine
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
 _CHUNK = 65_536
 
@@ -12,69 +13,71 @@ class Links:
     """Each link is a port of its own that leads to another port; they are cut one by one."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._flowing: dict[int, asyncio.Event] = {}
+        self._flowing: dict[int, threading.Event] = {}
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self.heal()
+        for one in list(self._sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._threads):
+            thread.join(5)
+        for one in self._sockets:
+            one.close()
 
     def to(self, port: int) -> int:
         """Make a link to a port of this machine; return the link's own port."""
-        return int(self._run(self._listen(port)))
+        listener = socket.create_server(("127.0.0.1", 0))
+        link = int(listener.getsockname()[1])
+        self._flowing[link] = threading.Event()
+        self._flowing[link].set()
+        self._sockets.append(listener)
+        self._start(self._accept, listener, port, self._flowing[link])
+        return link
 
     def cut(self, *links: int) -> None:
         for link in links:
-            self._loop.call_soon_threadsafe(self._flowing[link].clear)
+            self._flowing[link].clear()
 
     def heal(self) -> None:
         for flowing in self._flowing.values():
-            self._loop.call_soon_threadsafe(flowing.set)
+            flowing.set()
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-    async def _listen(self, port: int) -> int:
-        flowing = asyncio.Event()
-        flowing.set()
+    def _accept(self, listener: socket.socket, port: int, flowing: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                self._sockets.append(near)
+                self._start(self._carry, near, port, flowing)
 
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await flowing.wait()
-                there, back = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                writer.close()
-                return
-            await asyncio.gather(_pump(reader, back, flowing), _pump(there, writer, flowing))
-
-        server = await asyncio.start_server(carry, "127.0.0.1", 0)
-        link = int(server.sockets[0].getsockname()[1])
-        self._flowing[link] = flowing
-        return link
-
-    async def _stop(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _carry(self, near: socket.socket, port: int, flowing: threading.Event) -> None:
+        flowing.wait()
+        try:
+            far = socket.create_connection(("127.0.0.1", port))
+        except OSError:
+            near.close()
+            return
+        self._sockets.append(far)
+        self._start(_pump, far, near, flowing)
+        _pump(near, far, flowing)
 
 
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
-) -> None:
-    try:
-        while data := await reader.read(_CHUNK):
-            await flowing.wait()
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+def _pump(source: socket.socket, target: socket.socket, flowing: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(_CHUNK):
+            flowing.wait()
+            target.sendall(data)
+    flowing.wait()
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,370 @@
+"""A writer is lost, and another node leads: what was acknowledged is there, and nothing else is."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+import pytest
+
+from conf.model import Address
+from storage import outcomes as o
+from storage.errors import NodeError, StoreError, Unavailable, Uncertain
+from storage.replica_set import NodeState, ReplicaSet
+from storage.store import Store
+from tests.storage.builders import (
+    NOW,
+    Grant,
+    at_once,
+    issue_code,
+    kinds,
+    open_grant,
+    successor,
+)
+from tests.storage.links import Links
+from tests.storage.nodes import OWNER_PASSWORD, PASSWORD, Node, Nodes
+
+PATIENCE = 4.5  # seconds, as a server's
+CUSTOMERS = 20
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    """Three nodes of the test's own, of which `a` leads."""
+    with Links() as links:
+        started = Nodes(3, links)
+        try:
+            started.start()
+            leader = asyncio.run(started.replica_set.promote())
+            assert leader.name == "a"
+            yield started
+        finally:
+            started.stop()
+
+
+@pytest.fixture
+async def store(nodes: Nodes) -> AsyncIterator[Store]:
+    async with to(*nodes.nodes) as connected:
+        yield connected
+
+
+@contextlib.asynccontextmanager
+async def to(*nodes: Node, patience: float = PATIENCE) -> AsyncIterator[Store]:
+    store = await Store.connect([node.address for node in nodes], PASSWORD, patience)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def becomes(nodes: Nodes, name: str, is_so: Callable[[NodeState], bool]) -> NodeState:
+    deadline = time.monotonic() + 10
+    while True:
+        state = (await nodes.replica_set.states()).get(nodes[name].address)
+        if state is not None and is_so(state):
+            return state
+        assert time.monotonic() < deadline, state
+        await asyncio.sleep(0.05)
+
+
+async def follows(nodes: Nodes, name: str, leader: str) -> None:
+    await becomes(nodes, name, lambda state: state.following == leader)
+
+
+class Customers:
+    """Customers whose apps go on rotating their refresh tokens, and note every answer."""
+
+    def __init__(self, store: Store, grants: Sequence[Grant]) -> None:
+        self._store = store
+        self._grants = grants
+        self._tokens = [grant.token for grant in grants]
+        self._ending = False
+        self.answers = 0
+        self.longest = 0.0  # seconds that one of them waited
+
+    @classmethod
+    async def sign_in(cls, store: Store) -> "Customers":
+        return cls(store, await at_once(open_grant(store) for _ in range(CUSTOMERS)))
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._rotate(place)) for place in range(CUSTOMERS)]
+        try:
+            yield
+            await self.go_on()
+        finally:
+            self._ending = True
+            await asyncio.gather(*tasks)
+
+    async def go_on(self) -> None:
+        """Return when all have had some more answers."""
+        enough = self.answers + 3 * CUSTOMERS
+        while self.answers < enough:  # noqa: ASYNC110 - there is no single event to wait for
+            await asyncio.sleep(0.01)
+
+    async def _rotate(self, place: int) -> None:
+        while not self._ending:
+            began = time.monotonic()
+            await self._use(place)
+            self.longest = max(self.longest, time.monotonic() - began)
+            self.answers += 1
+
+    async def _use(self, place: int) -> None:
+        token = self._tokens[place]
+        answer = await self._grants[place].rotate(self._store, token, attempt=token)
+        assert isinstance(answer, o.Rotated), answer
+        self._tokens[place] = successor(token)
+
+    async def use_all(self) -> None:
+        """Every token that was given out is good."""
+        await at_once(self._use(place) for place in range(CUSTOMERS))
+
+
+Harm = Callable[[Nodes], None]
+
+
+def killed(nodes: Nodes) -> None:
+    nodes["a"].kill()
+
+
+def frozen(nodes: Nodes) -> None:
+    nodes["a"].freeze()
+
+
+def cut(nodes: Nodes) -> None:
+    nodes.isolate("a")
+
+
+def beyond(nodes: Nodes) -> ReplicaSet:
+    """What an operator sees who does not reach the old writer."""
+    nowhere = Address("127.0.0.1", 1)
+    return ReplicaSet([nowhere, nodes["b"].address, nodes["c"].address], OWNER_PASSWORD)
+
+
+@pytest.mark.parametrize("harm", [killed, frozen, cut])
+async def test_no_answer_is_lost_and_no_patient_request_fails(
+    nodes: Nodes, store: Store, harm: Harm
+) -> None:
+    customers = await Customers.sign_in(store)
+
+    async with customers.at_work():
+        await customers.go_on()
+        harm(nodes)
+        await asyncio.sleep(0.3)
+        await beyond(nodes).promote()
+        await customers.go_on()
+
+    await customers.use_all()
+    assert customers.longest < PATIENCE
+
+
+async def test_the_new_writer_is_found_within_a_second(nodes: Nodes, store: Store) -> None:
+    await store.ready(now=NOW)
+    nodes["a"].freeze()
+    await beyond(nodes).promote()
+    promoted = time.monotonic()
+
+    await store.ready(now=NOW)
+
+    assert time.monotonic() - promoted < 1
+
+
+async def test_a_frozen_writer_that_wakes_answers_nobody(nodes: Nodes, store: Store) -> None:
+    async with to(nodes["a"], patience=0.5) as old:
+        grant = await open_grant(old)
+        nodes["a"].freeze()
+        asleep = asyncio.create_task(grant.alive(old))
+        await beyond(nodes).promote()
+        await grant.end_session(store)
+
+        nodes["a"].thaw()
+        answers = await asyncio.gather(
+            asleep, *(grant.alive(old) for _ in range(50)), return_exceptions=True
+        )
+
+        assert all(isinstance(answer, StoreError) for answer in answers), kinds(answers)
+        await becomes(nodes, "a", lambda state: not state.leads)
+
+
+async def test_of_two_writers_only_one_acknowledges(nodes: Nodes, store: Store) -> None:
+    async with to(nodes["a"], patience=1) as old:
+        grants = await at_once(open_grant(old) for _ in range(CUSTOMERS))
+        codes = await at_once(issue_code(old) for _ in range(CUSTOMERS))
+        nodes.isolate("a")
+        await beyond(nodes).promote()
+
+        there, here = await asyncio.gather(
+            asyncio.gather(
+                *(code.redeem(old, attempt="there") for code in codes),
+                *(grant.alive(old) for grant in grants),
+                return_exceptions=True,
+            ),
+            at_once(code.redeem(store, attempt="here") for code in codes),
+        )
+
+        assert set(kinds(there)) <= {Unavailable, Uncertain}
+        assert kinds(here) == {o.Redeemed: CUSTOMERS}
+
+
+async def test_what_was_not_acknowledged_never_comes_back(nodes: Nodes, store: Store) -> None:
+    async with to(nodes["a"], patience=1) as old:
+        code = await issue_code(old)
+        nodes.isolate("a")
+        with pytest.raises(Uncertain):
+            await code.redeem(old, attempt="never told")
+        leader = await beyond(nodes).promote()
+
+        assert nodes.links is not None
+        nodes.links.heal()
+        await becomes(nodes, "a", lambda state: state.outdated)
+
+        assert isinstance(await code.redeem(store), o.Redeemed)
+        await rejoined(nodes, "a")
+        await follows(nodes, "a", leader.name)
+        rows = "return box.space.code:select()"
+        assert await nodes["a"].eval(rows) == await nodes[leader.name].eval(rows)
+
+
+async def rejoined(nodes: Nodes, name: str) -> None:
+    await nodes.replica_set.rejoin(name)
+    process = nodes[name].process
+    assert process is not None
+    assert await asyncio.to_thread(process.wait, 5) == 0
+    nodes[name].start()
+    await asyncio.to_thread(nodes[name].wait)
+
+
+async def test_a_writer_that_returns_does_not_lead(nodes: Nodes, store: Store) -> None:
+    nodes["a"].kill()
+    nodes["a"].start()
+    nodes["a"].wait()
+
+    states = await nodes.replica_set.states()
+    assert not any(state.leads for state in states.values())
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreError):
+            await store.ready(now=NOW)
+
+    await nodes.replica_set.promote()
+    assert await store.ready(now=NOW) == 1
+
+
+async def test_a_node_that_was_away_for_long_follows_or_joins_anew(
+    nodes: Nodes, store: Store
+) -> None:
+    nodes["c"].kill()
+    await nodes.replica_set.promote("b")
+    code = await issue_code(store)
+    nodes["c"].start()
+    nodes["c"].wait()
+
+    await follows(nodes, "c", "b")
+    await rejoined(nodes, "c")
+    await follows(nodes, "c", "b")
+
+    nodes["a"].kill()
+    assert isinstance(await code.redeem(store), o.Redeemed)
+
+
+async def test_leading_is_handed_over_without_a_failure(nodes: Nodes, store: Store) -> None:
+    customers = await Customers.sign_in(store)
+
+    async with customers.at_work():
+        for name in ("b", "c", "a"):
+            await customers.go_on()
+            assert (await nodes.replica_set.promote(name)).name == name
+
+    await customers.use_all()
+
+
+async def test_two_promotions_at_once_make_one_writer(nodes: Nodes, store: Store) -> None:
+    nodes["a"].kill()
+
+    await asyncio.gather(
+        *(beyond(nodes).promote() for _ in range(3)),
+        return_exceptions=True,
+    )
+    with contextlib.suppress(NodeError):
+        await beyond(nodes).promote()
+
+    states = await nodes.replica_set.states()
+    assert [state.leads for state in states.values()].count(True) == 1
+    assert await store.ready(now=NOW) == 1
+
+
+async def test_a_minority_makes_nobody_lead(nodes: Nodes) -> None:
+    nodes["a"].kill()
+    nodes["b"].kill()
+
+    with pytest.raises(NodeError, match="only 1 of 3 nodes answer, 2 must"):
+        await nodes.replica_set.promote()
+
+    (state,) = (await nodes.replica_set.states()).values()
+    assert (state.name, state.leads, state.promised) == ("c", False, 1)
+
+
+async def test_a_leader_is_not_replaced_unless_another_one_is_named(nodes: Nodes) -> None:
+    for name in (None, "a"):
+        with pytest.raises(NodeError, match="a leads already"):
+            await nodes.replica_set.promote(name)
+    with pytest.raises(NodeError, match="no node that is named x answers: there are a, b, c"):
+        await nodes.replica_set.promote("x")
+    with pytest.raises(NodeError, match="a is the one that leads"):
+        await nodes.replica_set.rejoin("a")
+
+
+# Bad days
+
+
+async def test_without_a_replica_nothing_is_acknowledged_and_then_it_goes_on(
+    nodes: Nodes, store: Store
+) -> None:
+    code = await issue_code(store)
+    nodes["b"].kill()
+    assert await store.ready(now=NOW) == 1
+    nodes["c"].freeze()
+
+    async with to(nodes["a"], patience=1) as impatient:
+        with pytest.raises(Uncertain):
+            await code.redeem(impatient, attempt="same")
+        with pytest.raises(Uncertain):
+            await impatient.session_read("nobody", now=NOW)
+    waiting = asyncio.create_task(code.redeem(store, attempt="same"))
+    nodes["c"].thaw()
+
+    assert isinstance(await waiting, o.Redeemed)
+
+
+async def test_a_repeat_waits_for_the_replica_too(nodes: Nodes) -> None:
+    async with (
+        to(nodes["a"], patience=0.7) as first,
+        to(nodes["a"], patience=0.7) as second,
+    ):
+        code = await issue_code(first)
+        nodes["b"].freeze()
+        nodes["c"].freeze()
+
+        answers = await asyncio.gather(
+            *(code.redeem(at, attempt="same") for at in (first, second) for _ in range(10)),
+            *(code.redeem(second, attempt=f"replay {place}") for place in range(10)),
+            return_exceptions=True,
+        )
+
+        assert kinds(answers) == {Uncertain: 30}
+
+
+Race = Callable[[Store], Awaitable[object]]
+
+
+async def test_a_race_with_replication_pending_has_one_winner(nodes: Nodes, store: Store) -> None:
+    code = await issue_code(store)
+    nodes["b"].freeze()
+    nodes["c"].freeze()
+    racers = [asyncio.create_task(code.redeem(store, attempt=f"racer {n}")) for n in range(50)]
+    await asyncio.sleep(0.3)
+    nodes["b"].thaw()
+    nodes["c"].thaw()
+
+    answers = await asyncio.gather(*racers)
+
+    assert kinds(answers) == {o.Redeemed: 1, o.Replayed: 49}
