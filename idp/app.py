@@ -34,6 +34,7 @@ from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, style
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
 from keys.sealing import Sealer
+from storage.errors import Unavailable
 from storage.store import Store
 
 
@@ -65,7 +66,7 @@ def build(settings: Settings, sealer: Sealer) -> Starlette:
 async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     settings: Settings = application.state.settings
     async with contextlib.AsyncExitStack() as stack:
-        store = await Store.open(settings, metrics.store_call)
+        store = await _store(settings)
         stack.push_async_callback(store.close)
         life_cycle = LifeCycle.of(settings, store, application.state.sealer)
         stack.callback(life_cycle.close)
@@ -116,6 +117,16 @@ def _senders(
             senders[row.id] = SmppProvider(row.smpp, take, provider.log)
         stack.push_async_callback(senders[row.id].close)
     return senders
+
+
+async def _store(settings: Settings) -> Store:
+    # A worker that takes a dead one's place may find no node that leads: if it gave up, uvicorn
+    # would end the server with all its workers.
+    while True:
+        try:
+            return await Store.open(settings, metrics.store_call)
+        except Unavailable as error:
+            structlog.get_logger("idp").warning("store_unavailable", reason=str(error))
 
 
 def _now() -> int:

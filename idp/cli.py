@@ -17,7 +17,7 @@ from idp import dev as development
 from idp import serve as server
 from idp.commands.terminal import CommandError, Config, Json, examples, show
 from keys.errors import KeysError
-from storage.errors import StoreError, StoreStartError
+from storage.errors import NodeError, StoreError, StoreStartError
 
 _GROUPS = (
     "audit",
@@ -67,7 +67,7 @@ def main() -> NoReturn:
         app(prog_name="idp")
     except ConfigurationError as error:
         _complain(*error.faults)
-    except (CommandError, server.StartError, StoreStartError) as error:
+    except (CommandError, server.StartError, StoreStartError, NodeError) as error:
         _complain(str(error))
     except KeysError as error:
         _complain(str(error))

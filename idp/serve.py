@@ -28,6 +28,7 @@ from idp.worker import WorkerConfig
 from keys.errors import HsmError, SealError
 from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool
+from storage.elsewhere import StoreElsewhere, store_of
 from storage.errors import StoreStartError
 
 APPLICATION = "idp.app:create"
@@ -74,7 +75,7 @@ def run(settings: Settings, hooks: Hooks = NO_HOOKS) -> None:
     """
     logs.configure(settings.log_format)
     sealer = check_files(settings)
-    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    store = store_of(settings)
     store.lock()
     try:
         _Server(settings, store, sealer, hooks).run()
@@ -129,7 +130,11 @@ class _Server:
     """One run of the server: made when the store's directory is taken, it binds the ports."""
 
     def __init__(
-        self, settings: Settings, store: PrivateTarantool, sealer: Sealer, hooks: Hooks
+        self,
+        settings: Settings,
+        store: PrivateTarantool | StoreElsewhere,
+        sealer: Sealer,
+        hooks: Hooks,
     ) -> None:
         self._began = time.monotonic()
         self._settings = settings

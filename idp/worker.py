@@ -23,7 +23,7 @@ from idp import logs
 from idp.connections import BoundedProtocol
 from keys.errors import SealError
 from keys.sealing import Sealer, load_sealer
-from storage.child import answers
+from storage.elsewhere import store_of
 
 DRAIN_SECONDS = 10
 _WATCH_SECONDS = 0.5
@@ -45,7 +45,7 @@ class WorkerConfig(uvicorn.Config):
         self._log_format = settings.log_format
         self._key_encryption_keys = settings.key_encryption_keys
         self._gate = gate
-        self._store_socket = settings.socket_path
+        self._settings = settings
         listen = settings.listen
         super().__init__(
             application,
@@ -83,7 +83,8 @@ class WorkerConfig(uvicorn.Config):
             sealer = self._sealer()
             self._gate.poll(None)
             # A worker may be replaced while the store is being restarted.
-            while not answers(self._store_socket):
+            store = store_of(self._settings)
+            while not store.answers():
                 time.sleep(_STORE_POLL_SECONDS)
         # All modules stay: a full collection that walks over them stalls every request by 20 ms.
         gc.freeze()

@@ -23,7 +23,7 @@ from storage.errors import StoreStartError
 _PROGRAM = Path(__file__).parent / "lua" / "init.lua"
 # sockaddr_un holds 108 bytes with its final zero; Tarantool needs a few for itself.
 _SOCKET_PATH_BYTES = 100
-_GREETING = b"Tarantool"
+GREETING = b"Tarantool"
 # A Tarantool whose parent was killed looks for it every half second.
 _PREDECESSOR_SECONDS = 5.0
 _STOP_SECONDS = 5.0
@@ -119,9 +119,13 @@ class PrivateTarantool:
             finally:
                 os.close(running)
 
+    def answers(self) -> bool:
+        """Whether the process listens; it does so last, when all else is ready."""
+        return _greets(self.socket_path)
+
     def wait(self) -> None:
         """Return when the socket answers, however long the data take to load."""
-        while not answers(self.socket_path):
+        while not self.answers():
             if not self.alive():
                 raise StoreStartError(
                     f"Tarantool could not start: {self._last_error()} (log: {self.log_path})"
@@ -231,12 +235,11 @@ def tarantool_binary() -> str:
     return binary
 
 
-def answers(socket_path: Path) -> bool:
-    """Whether a Tarantool listens on this socket; it does so last, when all else is ready."""
+def _greets(socket_path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
         client.settimeout(1)
         client.connect(str(socket_path))
-        return client.recv(len(_GREETING)) == _GREETING
+        return client.recv(len(GREETING)) == GREETING
     return False
 
 

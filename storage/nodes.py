@@ -15,13 +15,13 @@ import asynctnt
 from asynctnt.exceptions import TarantoolError
 
 from conf.model import Address
+from storage.child import GREETING
 
 CONTRACT = "v1"
 RETRY_PAUSE = 0.05  # seconds
 _CONNECT_TIMEOUT = 1.0  # seconds
 _ASK_PAUSE = 0.2  # seconds
 _ASK_TIMEOUT = 0.5  # seconds
-_GREETING = b"Tarantool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ async def greets(place: Place) -> bool:
             else:
                 reader, writer = await asyncio.open_connection(place.host, place.port)
             try:
-                return await reader.read(len(_GREETING)) == _GREETING
+                return await reader.read(len(GREETING)) == GREETING
             finally:
                 writer.close()
     except (TimeoutError, OSError):

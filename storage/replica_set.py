@@ -90,8 +90,10 @@ class ReplicaSet:
         """What the nodes tell that answer."""
         return await self._ask_all("report", NodeReport)
 
-    async def promote(self, name: str | None = None) -> NodeState:
+    async def promote(self, name: str | None = None, *, by: str, reason: str) -> NodeState:
         """Make a node lead, and return it: `name`, unless another one holds more.
+
+        `by` and `reason` go to the audit trail with the first row that it writes.
 
         Raises NodeError, also when a node leads already and no other one was named.
         """
@@ -109,20 +111,26 @@ class ReplicaSet:
         voters |= await self._fence([at for at in found if at not in voters and at != leader], term)
         self._insist_on_majority(voters)
         best = max(voters, key=lambda at: (voters[at].holds, voters[at].name == name))
-        lead: NodeState = await self._ask(best, "lead", NodeState, term, seconds=_LEAD_SECONDS)
+        lead: NodeState = await self._ask(
+            best, "lead", NodeState, term, by, reason, seconds=_LEAD_SECONDS
+        )
         if not lead.leads:
             raise NodeError(f"{lead.name} was told to lead and has lost it again: try once more")
         return lead
 
-    async def rejoin(self, name: str) -> None:
+    async def rejoin(self, name: str, *, by: str, reason: str) -> None:
         """Have a node set its files aside and end, to join anew when it is started again.
 
         Raises NodeError.
         """
         found = await self.states()
         at = self._named(found, name)
-        if _leader(found) is None:
+        leader = _leader(found)
+        if leader is None:
             raise NodeError(f"nobody leads whom {name} could follow: promote a node first")
+        if leader == at:
+            raise NodeError(f"{name} is the one that leads")
+        await self._ask(leader, "note_rejoin", NodeState, name, by, reason)
         await self._ask(at, "rejoin", NodeState)
 
     async def suspect(self, watcher: str) -> set[str]:

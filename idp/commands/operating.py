@@ -19,6 +19,7 @@ from keys import sealed_keys
 from keys.life_cycle import LifeCycle
 from keys.sealing import Sealer, load_sealer
 from storage.child import PrivateTarantool, StoreInUseError
+from storage.elsewhere import store_of
 from storage.errors import Unavailable
 from storage.owner import Owner
 from storage.records import By
@@ -118,7 +119,7 @@ def stopped_store(settings: Settings) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _running_store(settings: Settings, *, alone: bool) -> Iterator[None]:
-    store = PrivateTarantool(settings.directory / "store", settings.store.memory_bytes)
+    store = store_of(settings)
     try:
         store.start()
     except StoreInUseError as error:

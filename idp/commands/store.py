@@ -1,4 +1,4 @@
-"""`idp store`: the database itself."""
+"""`idp store`: the database, its nodes, and what is kept in it."""
 
 import contextlib
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from idp.commands import store_nodes
 from idp.commands.operating import by, now, running_owner, settings_of, stopped_store, with_owner
 from idp.commands.terminal import (
     CommandError,
@@ -30,11 +31,13 @@ from storage.child import holds_data
 from storage.errors import StoreBug
 
 app = group(
-    "The store: its schema, backups of it, and their restoring.",
+    "The store: its nodes, its schema, backups of it, and their restoring.",
+    "idp store status --config production.toml --owner-password /etc/idp/store-owner-password",
     "idp store migrate --dry-run --config production.toml",
     "idp store backup /backup/2026-11 --config production.toml",
     'idp store restore /backup/2026-11 --reason "a lost disk" --config production.toml',
 )
+app.registered_commands += store_nodes.app.registered_commands
 
 Archive = Annotated[Path, typer.Argument(help="The directory of the backup.", metavar="DIR")]
 

@@ -5,6 +5,7 @@
 -- first row that a new writer writes, so that a node's last row there tells whose history it holds.
 local clock = require('clock')
 local fiber = require('fiber')
+local audit_trail = require('audit_trail')
 local replication = require('replication')
 local install = require('install')
 
@@ -14,9 +15,11 @@ local M = {
 }
 
 local WAIT = 5 -- seconds that a new writer has to be followed
+local FRESH = 3 -- seconds that a watcher's suspicion counts
 
 local self, nodes -- this node's name; the URI of each by name
 local judged -- the term of the writer that was last decided about
+local suspicions = {} -- when each watcher last found no leader
 local latch = fiber.channel(1)
 
 local function alone(work)
@@ -102,26 +105,54 @@ M.fence = alone(function(term)
     return M.state()
 end)
 
-local begin = alone(function(term)
+local begin = alone(function(term, by, reason)
     if term ~= promised() or term <= last().term then
         error(('%s was not fenced for term %d'):format(self, term), 0)
     end
     local began, previous = holdings(), last().term
     box.cfg({ read_only = false })
+    box.begin()
     box.space.leadership:insert({ term, self, previous, began })
+    audit_trail.record('node_promoted', math.floor(fiber.time()), {
+        by = by, reason = reason, detail = { node = self, term = term },
+    })
+    box.commit()
     M.outdated = false
     install.procedures()
     replication.lead(term)
 end)
 
 -- Takes writes from now on. A majority must have been fenced for this term, and this one hold most among them.
-function M.lead(term)
-    begin(term)
+function M.lead(term, by, reason)
+    begin(term, by, reason)
     local deadline = clock.monotonic() + WAIT
     while not pcall(replication.await_write) and clock.monotonic() < deadline do
         fiber.sleep(0.01)
     end
     return M.state()
+end
+
+-- Notes in the audit trail that a node is told to join anew.
+function M.note_rejoin(name, by, reason)
+    box.begin()
+    audit_trail.record('node_rejoins', math.floor(fiber.time()), {
+        by = by, reason = reason, detail = { node = name },
+    })
+    box.commit()
+    replication.await_write()
+    return M.state()
+end
+
+-- Watchers that find no leader. Returns all who have said so just now, `watcher` among them.
+function M.suspect(watcher)
+    local names, present = {}, clock.monotonic()
+    suspicions[watcher] = present
+    for name, at in pairs(suspicions) do
+        if present - at < FRESH then
+            table.insert(names, name)
+        end
+    end
+    return names
 end
 
 -- A node may follow if all that it holds is in the writer's history.
@@ -145,7 +176,7 @@ M.hear = alone(function(peer)
     judged = peer.history
 end)
 
--- In an empty place: what the first promotion needs. `others` are the identifiers of all nodes, in their order.
+-- In an empty place: what the first promotion needs. `uuids` are those of all nodes, in their order.
 function M.found(uuids)
     for number, uuid in ipairs(uuids) do
         if box.space._cluster:get(number) == nil then

@@ -161,7 +161,9 @@ local function serve_as_one_of_several(promised)
         state = leadership.state,
         fence = leadership.fence,
         lead = leadership.lead,
+        note_rejoin = leadership.note_rejoin,
         rejoin = rejoin,
+        suspect = leadership.suspect,
         report = require('report').report,
     })
     listen()

@@ -15,7 +15,7 @@ from typing import Any, Final
 import asynctnt
 
 from conf.model import Address
-from storage.replica_set import ReplicaSet
+from storage.replica_set import NodeState, ReplicaSet
 from tests.storage.links import Links
 
 PROGRAM: Final = Path(__file__).parents[2] / "storage" / "lua" / "node.lua"
@@ -190,6 +190,12 @@ class Nodes:
     @property
     def replica_set(self) -> ReplicaSet:
         return ReplicaSet(self.addresses, OWNER_PASSWORD)
+
+    async def promote(self, name: str | None = None) -> NodeState:
+        return await self.replica_set.promote(name, by="a test", reason="to see")
+
+    async def rejoin(self, name: str) -> None:
+        await self.replica_set.rejoin(name, by="a test", reason="to see")
 
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)

@@ -18,7 +18,7 @@ def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
     try:
         started.start()
         if request.param > 1:
-            asyncio.run(started.replica_set.promote())
+            asyncio.run(started.promote())
         yield started
     finally:
         started.stop()

@@ -35,7 +35,7 @@ def nodes() -> Iterator[Nodes]:
         started = Nodes(3, links)
         try:
             started.start()
-            leader = asyncio.run(started.replica_set.promote())
+            leader = asyncio.run(started.promote())
             assert leader.name == "a"
             yield started
         finally:
@@ -141,6 +141,10 @@ def beyond(nodes: Nodes) -> ReplicaSet:
     return ReplicaSet([nowhere, nodes["b"].address, nodes["c"].address], OWNER_PASSWORD)
 
 
+async def promote_beyond(nodes: Nodes) -> NodeState:
+    return await beyond(nodes).promote(by="a test", reason="to see")
+
+
 @pytest.mark.parametrize("harm", [killed, frozen, cut])
 async def test_no_answer_is_lost_and_no_patient_request_fails(
     nodes: Nodes, store: Store, harm: Harm
@@ -151,7 +155,7 @@ async def test_no_answer_is_lost_and_no_patient_request_fails(
         await customers.go_on()
         harm(nodes)
         await asyncio.sleep(0.3)
-        await beyond(nodes).promote()
+        await promote_beyond(nodes)
         await customers.go_on()
 
     await customers.use_all()
@@ -161,7 +165,7 @@ async def test_no_answer_is_lost_and_no_patient_request_fails(
 async def test_the_new_writer_is_found_within_a_second(nodes: Nodes, store: Store) -> None:
     await store.ready(now=NOW)
     nodes["a"].freeze()
-    await beyond(nodes).promote()
+    await promote_beyond(nodes)
     promoted = time.monotonic()
 
     await store.ready(now=NOW)
@@ -174,7 +178,7 @@ async def test_a_frozen_writer_that_wakes_answers_nobody(nodes: Nodes, store: St
         grant = await open_grant(old)
         nodes["a"].freeze()
         asleep = asyncio.create_task(grant.alive(old))
-        await beyond(nodes).promote()
+        await promote_beyond(nodes)
         await grant.end_session(store)
 
         nodes["a"].thaw()
@@ -191,7 +195,7 @@ async def test_of_two_writers_only_one_acknowledges(nodes: Nodes, store: Store) 
         grants = await at_once(open_grant(old) for _ in range(CUSTOMERS))
         codes = await at_once(issue_code(old) for _ in range(CUSTOMERS))
         nodes.isolate("a")
-        await beyond(nodes).promote()
+        await promote_beyond(nodes)
 
         there, here = await asyncio.gather(
             asyncio.gather(
@@ -212,7 +216,7 @@ async def test_what_was_not_acknowledged_never_comes_back(nodes: Nodes, store: S
         nodes.isolate("a")
         with pytest.raises(Uncertain):
             await code.redeem(old, attempt="never told")
-        leader = await beyond(nodes).promote()
+        leader = await promote_beyond(nodes)
 
         assert nodes.links is not None
         nodes.links.heal()
@@ -226,7 +230,7 @@ async def test_what_was_not_acknowledged_never_comes_back(nodes: Nodes, store: S
 
 
 async def rejoined(nodes: Nodes, name: str) -> None:
-    await nodes.replica_set.rejoin(name)
+    await nodes.rejoin(name)
     process = nodes[name].process
     assert process is not None
     assert await asyncio.to_thread(process.wait, 5) == 0
@@ -245,7 +249,7 @@ async def test_a_writer_that_returns_does_not_lead(nodes: Nodes, store: Store) -
         with pytest.raises(StoreError):
             await store.ready(now=NOW)
 
-    await nodes.replica_set.promote()
+    await nodes.promote()
     assert await store.ready(now=NOW) == 1
 
 
@@ -253,7 +257,7 @@ async def test_a_node_that_was_away_for_long_follows_or_joins_anew(
     nodes: Nodes, store: Store
 ) -> None:
     nodes["c"].kill()
-    await nodes.replica_set.promote("b")
+    await nodes.promote("b")
     code = await issue_code(store)
     nodes["c"].start()
     nodes["c"].wait()
@@ -272,7 +276,7 @@ async def test_leading_is_handed_over_without_a_failure(nodes: Nodes, store: Sto
     async with customers.at_work():
         for name in ("b", "c", "a"):
             await customers.go_on()
-            assert (await nodes.replica_set.promote(name)).name == name
+            assert (await nodes.promote(name)).name == name
 
     await customers.use_all()
 
@@ -281,11 +285,11 @@ async def test_two_promotions_at_once_make_one_writer(nodes: Nodes, store: Store
     nodes["a"].kill()
 
     await asyncio.gather(
-        *(beyond(nodes).promote() for _ in range(3)),
+        *(promote_beyond(nodes) for _ in range(3)),
         return_exceptions=True,
     )
     with contextlib.suppress(NodeError):
-        await beyond(nodes).promote()
+        await promote_beyond(nodes)
 
     states = await nodes.replica_set.states()
     assert [state.leads for state in states.values()].count(True) == 1
@@ -297,7 +301,7 @@ async def test_a_minority_makes_nobody_lead(nodes: Nodes) -> None:
     nodes["b"].kill()
 
     with pytest.raises(NodeError, match="only 1 of 3 nodes answer, 2 must"):
-        await nodes.replica_set.promote()
+        await nodes.promote()
 
     (state,) = (await nodes.replica_set.states()).values()
     assert (state.name, state.leads, state.promised) == ("c", False, 1)
@@ -306,11 +310,11 @@ async def test_a_minority_makes_nobody_lead(nodes: Nodes) -> None:
 async def test_a_leader_is_not_replaced_unless_another_one_is_named(nodes: Nodes) -> None:
     for name in (None, "a"):
         with pytest.raises(NodeError, match="a leads already"):
-            await nodes.replica_set.promote(name)
+            await nodes.promote(name)
     with pytest.raises(NodeError, match="no node that is named x answers: there are a, b, c"):
-        await nodes.replica_set.promote("x")
+        await nodes.promote("x")
     with pytest.raises(NodeError, match="a is the one that leads"):
-        await nodes.replica_set.rejoin("a")
+        await nodes.rejoin("a")
 
 
 # Bad days
