@@ -11,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-quick bench-scaling bench-keys bench-size bench-sweep drill-keys drill-sms lock clean
+.PHONY: help run test check format bench bench-quick bench-scaling bench-keys bench-size bench-sweep drill-keys drill-sms drill-failover lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ drill-keys: ## rotate and revoke signing keys under load; ARGS=--unsafe shows th
 drill-sms: ## let attackers pump messages beside honest customers, with a simulated clock
 	@scripts/install.sh run
 	@$(BIN)/python3 -m benchmarks.drill_sms $(ARGS)
+
+drill-failover: ## lose the store's writer under load, in three ways, and look for what was acknowledged
+	@scripts/install.sh run
+	@$(BIN)/python3 -m benchmarks.drill_failover $(ARGS)
 
 lock: ## pin what pyproject.toml asks for, with hashes; ARGS=--upgrade takes the newest of everything
 	@scripts/install.sh run

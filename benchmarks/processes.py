@@ -32,16 +32,19 @@ TEST_NUMBERS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers: its port, and the processes whose work is counted."""
+    """A server that answers: its port, and the processes whose work is counted.
+
+    No `tarantool` is its child where the store is elsewhere.
+    """
 
     port: int
     workers: tuple[int, ...]
-    tarantool: int
+    tarantool: tuple[int, ...]
 
     @property
     def processes(self) -> dict[str, tuple[int, ...]]:
         """What the tables call them."""
-        return {"workers": self.workers, "tarantool": (self.tarantool,)}
+        return {"workers": self.workers, "tarantool": self.tarantool}
 
 
 @contextlib.contextmanager
@@ -89,7 +92,7 @@ code = "{TEST_CODE}"
         server = Server(
             port,
             tuple(child for child, command in children.items() if "spawn_main" in command),
-            next(child for child, command in children.items() if "tarantool" in command),
+            tuple(child for child, command in children.items() if "tarantool" in command),
         )
         yield settings, server
 
