@@ -15,6 +15,7 @@ local M = {
 }
 
 local WAIT = 5 -- seconds that a new writer has to be followed
+local REMEMBERED = 16 -- promotions that a node may have missed and yet follow
 local FRESH = 3 -- seconds that a watcher's suspicion counts
 
 local self, nodes -- this node's name; the URI of each by name
@@ -63,6 +64,18 @@ local function is_within(vclock, limit)
     return true
 end
 
+-- The latest promotions that this node knows of, the last one first, and what the new writer held at each.
+function M.terms()
+    local terms = {}
+    for _, row in box.space.leadership:pairs({}, { iterator = 'REQ' }) do
+        table.insert(terms, { term = row.term, began = row.vclock })
+        if #terms == REMEMBERED then
+            break
+        end
+    end
+    return terms
+end
+
 function M.state()
     local row, rows = last(), 0
     for _, lsn in pairs(holdings()) do
@@ -74,9 +87,7 @@ function M.state()
         leads = replication.leads,
         promised = promised(),
         history = row.term,
-        leader = row.name,
-        previous = row.previous,
-        began = row.vclock,
+        terms = M.terms(),
         vclock = holdings(),
         rows = rows,
         following = M.following,
@@ -109,10 +120,10 @@ local begin = alone(function(term, by, reason)
     if term ~= promised() or term <= last().term then
         error(('%s was not fenced for term %d'):format(self, term), 0)
     end
-    local began, previous = holdings(), last().term
+    local began = holdings()
     box.cfg({ read_only = false })
     box.begin()
-    box.space.leadership:insert({ term, self, previous, began })
+    box.space.leadership:insert({ term, self, began })
     audit_trail.record('node_promoted', math.floor(fiber.time()), {
         by = by, reason = reason, detail = { node = self, term = term },
     })
@@ -155,10 +166,17 @@ function M.suspect(watcher)
     return names
 end
 
--- A node may follow if all that it holds is in the writer's history.
+-- A node may follow if all that it holds is in the writer's history: if the writer of the term after this node's
+-- last one began with as much.
 local function fits(writer)
-    local history = last().term
-    return history == writer.history or (history == writer.previous and is_within(holdings(), writer.began))
+    local history, later = last().term, nil
+    for _, entry in ipairs(writer.terms) do
+        if entry.term == history then
+            return later == nil or is_within(holdings(), later.began)
+        end
+        later = entry
+    end
+    return false
 end
 
 -- Learns from another node's state who leads.
@@ -186,11 +204,11 @@ function M.found(uuids)
     local leadership = box.schema.space.create('leadership', {
         format = {
             { name = 'term', type = 'unsigned' }, { name = 'name', type = 'string' },
-            { name = 'previous', type = 'unsigned' }, { name = 'vclock', type = 'map' },
+            { name = 'vclock', type = 'map' },
         },
     })
     leadership:create_index('primary')
-    leadership:insert({ 0, '', 0, setmetatable({}, { __serialize = 'map' }) })
+    leadership:insert({ 0, '', setmetatable({}, { __serialize = 'map' }) })
     local own = box.schema.space.create('promise', {
         is_local = true,
         format = { { name = 'id', type = 'unsigned' }, { name = 'term', type = 'unsigned' } },

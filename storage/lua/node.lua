@@ -8,6 +8,9 @@ local digest = require('digest')
 local fiber = require('fiber')
 local fio = require('fio')
 
+-- What the node writes is its user's alone.
+fio.umask(tonumber('077', 8))
+
 local here = debug.getinfo(1, 'S').source:match('^@(.*)/[^/]*$')
 package.path = here .. '/?.lua;' .. package.path
 

@@ -1,0 +1,165 @@
+"""`idp store status`, `promote`, `rejoin` and `watch`, on three real nodes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keys.sealing import create_key_encryption_key
+from tests.idp.conftest import Run
+from tests.storage.nodes import OWNER_PASSWORD, PASSWORD, Nodes, eventually
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    started = Nodes(3)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+class Operator:
+    """Who has the settings and the owner's password, in files."""
+
+    def __init__(self, directory: Path, nodes: Nodes, run: Run) -> None:
+        self._run = run
+        create_key_encryption_key(directory / "key")
+        (directory / "password").write_text(PASSWORD + "\n")
+        (directory / "owner").write_text(OWNER_PASSWORD + "\n")
+        addresses = ", ".join(f'"127.0.0.1:{node.port}"' for node in nodes.nodes)
+        self.config = directory / "idp.toml"
+        self.config.write_text(
+            'issuer = "https://id.example.com"\ndirectory = "var"\n'
+            'key_encryption_keys = [{ id = "tests", file = "key" }]\n'
+            'messenger = { url = "https://sms.example.com/send" }\n'
+            f'[store]\ntopology = "replicated"\naddresses = [{addresses}]\n'
+            'password = { file = "password" }\n',
+            encoding="utf-8",
+        )
+        self.options = (
+            *("--config", str(self.config)),
+            *("--owner-password", str(directory / "owner")),
+        )
+
+    def store(self, *arguments: str) -> tuple[int, str, str]:
+        code, out, err = self._run("store", *arguments, *self.options)
+        return code, out, err
+
+    def status(self) -> tuple[int, dict[str, Any]]:
+        code, out, _ = self.store("status", "--json")
+        return code, json.loads(out)
+
+    def roles(self) -> dict[str, str]:
+        return {node["name"]: node["role"] for node in self.status()[1]["nodes"]}
+
+    def audit(self, event: str) -> list[dict[str, Any]]:
+        code, out, err = self._run(
+            "audit", "read", "--event", event, "--json", "--config", str(self.config)
+        )
+        assert code == 0, err
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def operator(directory: Path, nodes: Nodes, run: Run) -> Operator:
+    return Operator(directory, nodes, run)
+
+
+def settled(operator: Operator, **roles: str) -> None:
+    eventually(lambda: operator.roles() == roles, f"{roles}", 10)
+
+
+def test_a_node_leads_when_it_is_promoted_and_not_before(operator: Operator) -> None:
+    code, status = operator.status()
+    assert (code, status["topology"], status["writer"]) == (1, "replicated", None)
+    assert operator.roles() == dict.fromkeys("abc", "waiting")
+
+    code, out, _ = operator.store("promote", "--reason", "the first one")
+    assert (code, out) == (0, "a leads, in term 1\n")
+    settled(operator, a="writer", b="replica", c="replica")
+
+    code, status = operator.status()
+    assert (code, status["writer"]) == (0, "a")
+    for node in status["nodes"]:
+        assert node["schema_version"] == node["knows_schema_version"] == 1
+        assert 0 < node["memory"]["used"] < node["memory"]["quota"]
+        assert node["rows"]["audit"] == 1
+        assert node["sweep_lag_s"] == 0
+    assert status["nodes"][1]["upstream"]["status"] == "follow"
+    assert operator.store("status")[1].splitlines()[1].split()[:3] == [
+        "a",
+        status["nodes"][0]["address"],
+        "writer",
+    ]
+    (event,) = operator.audit("node_promoted")
+    assert event["reason"] == "the first one"
+    assert event["detail"] == {"node": "a", "term": 1}
+
+
+def test_a_lost_writer_is_replaced_and_joins_anew(operator: Operator, nodes: Nodes) -> None:
+    operator.store("promote", "--reason", "the first one")
+    settled(operator, a="writer", b="replica", c="replica")
+    nodes["a"].kill()
+
+    assert operator.store("promote", "--reason", "a is gone")[0] == 0
+    away = f"127.0.0.1:{nodes['a'].port}"
+    settled(operator, **{away: "away", "b": "writer", "c": "replica"})
+    assert operator.status()[0] == 1
+    nodes["a"].start()
+    nodes["a"].wait()
+    code, out, _ = operator.store("rejoin", "a", "--reason", "it is back", "--json")
+    assert (code, json.loads(out)) == (0, {"node": "a"})
+    assert nodes["a"].process is not None
+    assert nodes["a"].process.wait(5) == 0
+    nodes["a"].start()
+    nodes["a"].wait()
+
+    settled(operator, a="replica", b="writer", c="replica")
+    assert list(nodes["a"].directory.glob("aside-*/*.snap"))
+    assert [it["reason"] for it in operator.audit("node_rejoins")] == ["it is back"]
+
+
+def test_what_cannot_be_is_told_in_a_sentence(operator: Operator, nodes: Nodes) -> None:
+    assert operator.store("promote", "--reason", " ")[0] == 2
+    code, _, err = operator.store("rejoin", "b", "--reason", "why not")
+    assert (code, err) == (
+        1,
+        "idp: nobody leads whom b could follow: promote a node first\n",
+    )
+    for node in nodes.nodes[1:]:
+        node.kill()
+    code, _, err = operator.store("promote", "--reason", "why not")
+    assert code == 1
+    assert err.startswith("idp: only 1 of 3 nodes answer, 2 must")
+
+
+def test_watchers_promote_when_a_majority_of_them_agrees(operator: Operator, nodes: Nodes) -> None:
+    operator.store("promote", "--reason", "the first one")
+    command = [sys.executable, "-m", "idp", "store", "watch", *operator.options, "--seconds", "1"]
+    # Python's own warnings are errors here.
+    watchers = [
+        subprocess.Popen([*command, "--name", name], env=os.environ) for name in ("one", "two")
+    ]
+    try:
+        watchers[1].terminate()
+        watchers[1].wait()
+        nodes["a"].kill()
+        with pytest.raises(AssertionError, match="never"):
+            eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 4)
+        watchers[1] = subprocess.Popen([*command, "--name", "two"], env=os.environ)
+        eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 20)
+    finally:
+        for watcher in watchers:
+            watcher.terminate()
+            watcher.wait()
+    assert [it["reason"] for it in operator.audit("node_promoted")] == [
+        "the first one",
+        "nobody led",
+    ]
