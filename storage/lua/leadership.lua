@@ -179,8 +179,22 @@ local function fits(writer)
     return false
 end
 
+-- Tarantool gives up following when the log, or memory, is full here; but that passes.
+local function has_given_up()
+    for _, peer in pairs(box.info.replication) do
+        if peer.upstream ~= nil and peer.upstream.status == 'stopped' then
+            return true
+        end
+    end
+    return false
+end
+
 -- Learns from another node's state who leads.
 M.hear = alone(function(peer)
+    if M.following == peer.name and has_given_up() then
+        box.cfg({ replication = {} })
+        box.cfg({ replication = { nodes[peer.name] } })
+    end
     local decided = peer.history == judged or peer.history < promised()
     if not peer.leads or decided or replication.leads and peer.history <= replication.term then
         return
