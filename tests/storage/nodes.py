@@ -42,7 +42,7 @@ class Node:
         self.port = port
         self.directory = directory
         self.process: subprocess.Popen[bytes] | None = None
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "IDP_STORE_DIRECTORY": str(directory),
@@ -72,7 +72,7 @@ class Node:
         with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(
                 ["tarantool", str(PROGRAM), *arguments],
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
