@@ -121,7 +121,7 @@ class PrivateTarantool:
 
     def answers(self) -> bool:
         """Whether the process listens; it does so last, when all else is ready."""
-        return _greets(self.socket_path)
+        return greets(self.socket_path)
 
     def wait(self) -> None:
         """Return when the socket answers, however long the data take to load."""
@@ -235,7 +235,8 @@ def tarantool_binary() -> str:
     return binary
 
 
-def _greets(socket_path: Path) -> bool:
+def greets(socket_path: Path) -> bool:
+    """Whether a Tarantool listens on this socket."""
     with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
         client.settimeout(1)
         client.connect(str(socket_path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import offline
-from storage.child import answers
+from storage.child import greets
 from tests.storage.builders import Owner
 
 STEPS = Path(__file__).parent / "migrations"
@@ -46,7 +46,7 @@ class Bare:
             env=os.environ | {"LUA": str(offline.LUA), "DIRECTORY": str(self.directory)},
             stdin=subprocess.DEVNULL,
         )
-        while not answers(socket):
+        while not greets(socket):
             assert self._process.poll() is None
             time.sleep(0.01)
 
