@@ -59,7 +59,7 @@ bench-size: ## measure what ROWS customers cost in memory and time; ARGS="--acti
 	@$(BIN)/python3 -m benchmarks.size --rows $(ROWS) $(ARGS)
 
 bench-sweep: ## measure whether requests feel the sweep of ROWS expired rows
-	@scripts/install.sh run
+	@scripts/install.sh bench
 	@$(BIN)/python3 -m benchmarks.sweep --rows $(ROWS) $(ARGS)
 
 drill-keys: ## rotate and revoke signing keys under load; ARGS=--unsafe shows that it can fail

@@ -1,11 +1,12 @@
 """Whether requests feel the sweep of many expired rows.
 
-The same load twice: on a store that has nothing to sweep, and on one where the provider sweeps
-expired sessions with their grants and families all the time. Print a table and, as the last line,
+The same load twice, at one rate: on a store that has nothing to sweep, and on one where expired
+sessions with their grants and families are swept all the time. Print a table and, as the last line,
 the same as JSON.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -13,22 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import uvloop
 
-from benchmarks import prepare
-from benchmarks.connection import Connection
+from benchmarks.generator import Generator, Result, generator
 from benchmarks.machine import this_machine
-from benchmarks.measure import Figures, measure
-from benchmarks.processes import Server, provider
+from benchmarks.measure import Measure
+from benchmarks.processes import provider
+from benchmarks.scenarios import CUSTOMERS
 from benchmarks.size import fill
-from benchmarks.users import Exchange, Refresh
-from conf.settings import Settings
-from keys.life_cycle import LifeCycle
-from keys.ring import KeyRing
-from keys.sealing import load_sealer
+from benchmarks.targets import provider_target
 from storage.owner import Owner
-from storage.store import Store
 
+_AIR = 0.5  # of the highest rate: a worker sweeps beside its requests
+_WARM_UP_SECONDS = 2.0
 _ROWS_PER_SESSION = 3  # itself, its grant and its family
 _DAY = 86_400
 _ROOM = 256 * 1024 * 1024
@@ -38,93 +35,96 @@ _COUNT = "return box.space.session:len() + box.space.grant:len() + box.space.ref
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One of the two: what was measured, and how many rows the sweep removed meanwhile."""
+    """One of the two: the intended rate, what came of it, and the rows that went meanwhile."""
 
-    figures: Figures
+    rate: float
+    result: Result
     swept: int
     left: int
 
+    @property
+    def errors(self) -> int:
+        """All that was not answered as it should be."""
+        return self.result.errors + self.result.refused + self.result.unserved
 
-def main() -> None:
-    """Measure as the command line says."""
+
+def main() -> int:
+    """Measure as the command line says; the exit code is 1 if any answer was wrong."""
     options = _options()
+    # As Ctrl-C does, so that nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     machine = this_machine()
-    runs = {name: _run(options, rows) for name, rows in (("without", 0), ("with", options.rows))}
+    without = _run(options, rows=0, rate=options.rate)
+    runs = {"without": without, "with": _run(options, rows=options.rows, rate=without.rate)}
     print(f"{'sweep':<10}{'rate/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'errors':>10}{'swept/s':>10}")
     for name, run in runs.items():
-        it = run.figures
+        it = run.result
         print(
-            f"{name:<10}{it.rate:>10,.0f}{it.p50_ms:>10.2f}{it.p99_ms:>10.2f}{it.errors:>10}"
-            f"{run.swept / options.seconds:>10,.0f}"
+            f"{name:<10}{it.rate:>10,.0f}{it.p50_ms:>10.2f}{it.p99_ms:>10.2f}{run.errors:>10}"
+            f"{run.swept / it.seconds:>10,.0f}"
         )
     print(f"{runs['with'].left:,} rows were left to sweep")
+    used = ("seconds", "connections", "workers")
     answer = {
         "rows": options.rows,
         "swept": runs["with"].swept,
-        "p99_ms_without": round(runs["without"].figures.p99_ms, 2),
-        "p99_ms_with": round(runs["with"].figures.p99_ms, 2),
-        "p50_ms_without": round(runs["without"].figures.p50_ms, 2),
-        "p50_ms_with": round(runs["with"].figures.p50_ms, 2),
-        "errors": sum(run.figures.errors for run in runs.values()),
-        "machine": machine | {"seconds": options.seconds, "connections": options.connections},
+        "rate": round(without.rate, 1),
+        **{f"p50_ms_{name}": run.result.p50_ms for name, run in runs.items()},
+        **{f"p99_ms_{name}": run.result.p99_ms for name, run in runs.items()},
+        "errors": sum(run.errors for run in runs.values()),
+        "machine": machine | {name: getattr(options, name) for name in used},
     }
     print(msgspec.json.encode(answer).decode())
+    return 1 if answer["errors"] else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="that have expired")
     parser.add_argument("--seconds", type=float, default=30, help="of load, each time")
-    parser.add_argument("--connections", type=int, default=8, help="one request at a time on each")
+    parser.add_argument("--connections", type=int, default=32, help="one request at a time on each")
     parser.add_argument("--workers", type=int, default=1, help="of the provider; each sweeps")
+    parser.add_argument(
+        "--rate", type=float, default=0, help="refreshes a second; half of the highest by default"
+    )
     return parser.parse_args()
 
 
-def _run(options: argparse.Namespace, rows: int) -> _Run:
-    with tempfile.TemporaryDirectory(prefix="idp-sweep-") as name:
-        sessions = rows // _ROWS_PER_SESSION
-        memory = _ROOM + sessions * _BYTES_PER_SESSION
+def _run(options: argparse.Namespace, *, rows: int, rate: float) -> _Run:
+    """Without a rate it is found."""
+    sessions = rows // _ROWS_PER_SESSION
+    memory = _ROOM + sessions * _BYTES_PER_SESSION
 
-        def expired(store: Path) -> None:
-            print(f"filling {rows:,} expired rows", file=sys.stderr)
-            fill(store, memory, profiles=0, active=sessions, now=int(time.time()) - 400 * _DAY)
+    def expired(store: Path) -> None:
+        print(f"filling {rows:,} expired rows", file=sys.stderr)
+        fill(store, memory, profiles=0, active=sessions, now=int(time.time()) - 400 * _DAY)
 
-        toml = f"\n[store]\nmemory_bytes = {memory}\n"
-        filled = expired if sessions else None
-        with provider(Path(name), options.workers, toml=toml, fill=filled) as (settings, server):
-            return uvloop.run(_measure(options, settings, server))
+    toml = f"\n[store]\nmemory_bytes = {memory}\n"
+    filled = expired if sessions else None
+    with (
+        tempfile.TemporaryDirectory(prefix="idp-sweep-") as name,
+        provider(Path(name), options.workers, toml=toml, fill=filled) as (settings, server),
+        generator(provider_target(settings, server)) as ours,
+    ):
+        owner = Owner.connect(settings.directory / "store")
+        try:
+            return _measure(options, ours, owner, rate)
+        finally:
+            owner.close()
 
 
-async def _measure(options: argparse.Namespace, settings: Settings, server: Server) -> _Run:
-    store = await Store.open(settings)
-    owner = Owner.connect(settings.directory / "store")
-    users = await _users(settings, store, server, options.connections)
+def _measure(options: argparse.Namespace, ours: Generator, owner: Owner, rate: float) -> _Run:
+    ours.sign_in(CUSTOMERS)
+    highest = Measure(ours, _WARM_UP_SECONDS, options.connections).closed("refresh")
+    rate = rate or _AIR * highest.rate
     before = owner.eval(_COUNT)
-    figures = await measure("refresh", users, server, options.seconds)
+    result = Measure(ours, options.seconds, options.connections).at("refresh", rate)
     after = owner.eval(_COUNT)
-    owner.close()
-    await store.close()
-    live = _ROWS_PER_SESSION * options.connections
-    return _Run(figures, before - after, max(0, after - live))
-
-
-async def _users(
-    settings: Settings, store: Store, server: Server, connections: int
-) -> list[Refresh]:
-    """Customers who are signed in and hold a refresh token."""
-    sealer = load_sealer(settings.key_encryption_keys)
-    keys = await KeyRing.open(LifeCycle.of(settings, store, sealer), int(time.time()))
-    opened = [await Connection.open(server.port) for _ in range(connections)]
-    accounts = await prepare.sign_in(settings, keys, opened)
-    for account, connection in zip(accounts, opened, strict=True):
-        codes = iter(await prepare.codes(settings, store, account, 1))
-        exchange = Exchange(account, prepare.VERIFIER, codes)
-        request = exchange.request()
-        assert request is not None  # noqa: S101 - there is exactly one code
-        exchange.check(*await connection.ask(request))
-        connection.close()
-    return [Refresh(account) for account in accounts]
+    return _Run(rate, result, before - after, max(0, after - _ROWS_PER_SESSION * CUSTOMERS))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
