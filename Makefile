@@ -11,7 +11,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCK)/bin/pip-compile --quiet \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-quick bench-scaling bench-keys bench-size bench-sweep drill-keys drill-sms drill-failover lock clean
+.PHONY: help run test check format bench bench-quick bench-scaling bench-keys bench-size bench-sweep drill-keys drill-sms drill-failover bench-journeys lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench-quick: ## compare the refresh path with the floors in benchmarks/floors.to
 bench-scaling: ## what a request costs as workers, connections, customers and clients grow; and overload
 	@scripts/install.sh bench
 	@$(BIN)/python3 -m benchmarks.scaling $(ARGS)
+
+bench-journeys: ## measure whole sign-ins, each with a message to a phone
+	@scripts/install.sh bench
+	@$(BIN)/python3 -m benchmarks.journeys $(ARGS)
 
 bench-keys: ## measure what signing, verifying, encrypting and sealing cost
 	@scripts/install.sh run

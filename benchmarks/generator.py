@@ -14,6 +14,7 @@ import httpx2
 import msgspec
 
 from benchmarks.processes import FIRST_TEST_NUMBER, ROOT, TEST_CODE, TEST_NUMBERS
+from benchmarks.scenarios import CUSTOMERS
 
 _PROGRAM = ROOT / "build" / "loadgen"
 
@@ -34,6 +35,14 @@ class Client(msgspec.Struct, frozen=True):
     scope: str = ""
 
 
+class Messages(msgspec.Struct, frozen=True):
+    """The generator as a message provider: where it listens, and the phones that it reaches."""
+
+    address: str
+    first_phone: int = 79160000000
+    phones: int = CUSTOMERS
+
+
 class Target(msgspec.Struct, frozen=True):
     """A server; `clients` take turns in having the next customer."""
 
@@ -44,10 +53,12 @@ class Target(msgspec.Struct, frozen=True):
     jwks: msgspec.Raw
     clients: Sequence[Client] = ()
     bot: Client | None = None
+    app: Client | None = None
     service: Client | None = None
     first_phone: int = FIRST_TEST_NUMBER
     phones: int = TEST_NUMBERS
     code: str = TEST_CODE
+    messages: Messages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,19 @@ class Stage:
     operations: int = 0
 
 
+class Halves(msgspec.Struct, frozen=True):
+    """What half and what all but a hundredth stay below."""
+
+    p50_ms: float
+    p99_ms: float
+
+
 class Result(msgspec.Struct, frozen=True):
-    """What came of a stage: of requests, and of operations, which may be several requests."""
+    """What came of a stage: of requests, and of operations, which may be several requests.
+
+    An operation takes as long as its answers together. `message` is how long messages take from the
+    answer that announced them.
+    """
 
     seconds: float
     requests: int
@@ -75,6 +97,8 @@ class Result(msgspec.Struct, frozen=True):
     p99_ms: float
     p99_9_ms: float
     longest_ms: float
+    operation: Halves
+    message: Halves
     errors: int
     refused: int
     unserved: int

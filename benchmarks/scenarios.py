@@ -30,6 +30,9 @@ SCENARIOS: Final = (
     "mix",
 )
 
+WITH_MESSAGES: Final = ("phone_message", "challenge")
+"""Whole sign-ins, whose codes come by message."""
+
 CUSTOMERS: Final = 256
 
 

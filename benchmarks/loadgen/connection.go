@@ -27,11 +27,17 @@ type connection struct {
 	lastUsed time.Time
 	request  fasthttp.Request
 	response fasthttp.Response
-	asked    func(began time.Time, status int) // is told of every answer
+	watcher  watcher
 }
 
-func newConnection(address string, asked func(time.Time, int)) *connection {
-	c := &connection{address: address, asked: asked}
+// watcher is told what happens on a connection.
+type watcher interface {
+	answer(began time.Time, good bool)
+	message(took time.Duration) // from the answer that announced it
+}
+
+func newConnection(address string, watcher watcher) *connection {
+	c := &connection{address: address, watcher: watcher}
 	c.request.Header.DisableNormalizing()
 	c.request.Header.SetNoDefaultContentType(true)
 	return c
@@ -39,14 +45,24 @@ func newConnection(address string, asked func(time.Time, int)) *connection {
 
 func (c *connection) get(path, authorization, cookie string) ([]byte, error) {
 	c.prepare(fasthttp.MethodGet, path, authorization, cookie)
-	return c.ask()
+	return c.ask(0)
 }
 
 func (c *connection) post(path, authorization, cookie string, form url.Values) ([]byte, error) {
+	c.preparePost(path, authorization, cookie, form)
+	return c.ask(0)
+}
+
+// step is a request at the authorization challenge endpoint: 403 says what comes next.
+func (c *connection) step(path string, form url.Values) ([]byte, error) {
+	c.preparePost(path, "", "", form)
+	return c.ask(fasthttp.StatusForbidden)
+}
+
+func (c *connection) preparePost(path, authorization, cookie string, form url.Values) {
 	c.prepare(fasthttp.MethodPost, path, authorization, cookie)
 	c.request.Header.SetContentType("application/x-www-form-urlencoded")
 	c.request.SetBodyString(form.Encode())
-	return c.ask()
 }
 
 func (c *connection) prepare(method, path, authorization, cookie string) {
@@ -68,8 +84,8 @@ type refused struct{}
 
 func (refused) Error() string { return "503" }
 
-// ask sends the prepared request. The body is good until the next one; the status is below 400.
-func (c *connection) ask() ([]byte, error) {
+// ask sends the prepared request. The body is good until the next one; the status is below 400, or is `expected`.
+func (c *connection) ask(expected int) ([]byte, error) {
 	began := time.Now()
 	if c.conn != nil && began.Sub(c.lastUsed) > idleLimit {
 		c.close()
@@ -83,11 +99,12 @@ func (c *connection) ask() ([]byte, error) {
 		c.close()
 	}
 	status := c.response.StatusCode()
-	c.asked(began, status)
+	good := status < fasthttp.StatusBadRequest || status == expected
+	c.watcher.answer(began, good)
 	if status == fasthttp.StatusServiceUnavailable {
 		return nil, refused{}
 	}
-	if status >= fasthttp.StatusBadRequest {
+	if !good {
 		return nil, fmt.Errorf("%s: %d: %.300s", c.request.URI().Path(), status, c.response.Body())
 	}
 	return c.response.Body(), nil

@@ -1,23 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math/rand"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-const (
-	longest    = int64(time.Minute / time.Microsecond)
-	digits     = 3           // of a latency that count
-	afterEnd   = time.Second // in which what is late may still be asked
-	faultsTold = 5
-)
+const afterEnd = time.Second // in which what is late may still be asked
 
 // Stage is one measurement. With a Rate (operations per second) arrivals are at equal distances, whatever the
 // server does, and wait for a free connection; without one every connection asks again as soon as it is answered.
@@ -29,62 +21,12 @@ type Stage struct {
 	Connections int                `json:"connections"`
 }
 
-// Result is what came of a stage. Latencies are of requests. The first request of an operation is timed from its
-// intended start, each later one from its sending: a customer goes on when the answer is there.
-type Result struct {
-	Seconds    float64            `json:"seconds"`
-	Requests   int64              `json:"requests"` // that were answered as they should be
-	Operations int64              `json:"operations"`
-	P50        float64            `json:"p50_ms"`
-	P90        float64            `json:"p90_ms"`
-	P99        float64            `json:"p99_ms"`
-	P999       float64            `json:"p99_9_ms"`
-	Longest    float64            `json:"longest_ms"`
-	Errors     int64              `json:"errors"`
-	Refused    int64              `json:"refused"`  // 503
-	Unserved   int64              `json:"unserved"` // arrivals that found no free connection until the end
-	Faults     []string           `json:"faults"`
-	CPU        map[string]float64 `json:"cpu_seconds"`  // by process
-	Memory     map[string]int64   `json:"memory_bytes"` // by process, at the end
-}
-
-type tally struct {
-	sync.Mutex
-	Result
-	latencies *hdrhistogram.Histogram
-}
-
-func (t *tally) latency(took time.Duration) {
-	microseconds := took.Microseconds()
-	if microseconds > longest {
-		microseconds = longest
-	}
-	t.latencies.RecordValue(microseconds) //nolint:errcheck // it is in range
-}
-
-func (t *tally) finished(err error) {
-	t.Lock()
-	defer t.Unlock()
-	switch {
-	case err == nil:
-		t.Operations++
-	case errors.As(err, &refused{}):
-		t.Refused++
-	default:
-		t.Errors++
-		if len(t.Faults) < faultsTold {
-			t.Faults = append(t.Faults, err.Error())
-		}
-	}
-}
-
 func (w *World) run(stage *Stage) (*Result, error) {
 	choose, err := chooser(stage.Shares)
 	if err != nil {
 		return nil, err
 	}
-	t := &tally{latencies: hdrhistogram.New(1, longest, digits)}
-	t.Faults = []string{}
+	t := newTally()
 	before, err := measureProcesses(w.target.Processes)
 	if err != nil {
 		return nil, err
@@ -114,18 +56,8 @@ func (w *World) run(stage *Stage) (*Result, error) {
 
 // work is one connection: it takes arrivals until there are no more.
 func (w *World) work(t *tally, arrivals func() (time.Time, bool), end time.Time, choose func(*rand.Rand) Scenario, random *rand.Rand) {
-	var due time.Time
-	c := newConnection(w.target.Address, func(began time.Time, status int) {
-		if !due.IsZero() {
-			began, due = due, time.Time{}
-		}
-		if status < 400 {
-			t.Lock()
-			t.Requests++
-			t.latency(time.Since(began))
-			t.Unlock()
-		}
-	})
+	k := &clerk{tally: t}
+	c := newConnection(w.target.Address, k)
 	defer c.close()
 	for {
 		arrival, ok := arrivals()
@@ -133,14 +65,11 @@ func (w *World) work(t *tally, arrivals func() (time.Time, bool), end time.Time,
 			return
 		}
 		if now := time.Now(); now.After(end) {
-			t.Lock()
-			t.Unserved++
-			t.latency(now.Sub(arrival)) // it would have been at least so long
-			t.Unlock()
+			k.unserved(now.Sub(arrival))
 			continue
 		}
-		due = arrival
-		t.finished(choose(random)(w, c))
+		k.due, k.spent = arrival, 0
+		k.finished(choose(random)(w, c))
 	}
 }
 
@@ -196,17 +125,4 @@ func chooser(shares map[string]float64) (func(*rand.Rand) Scenario, error) {
 		}
 		return picked[len(picked)-1]
 	}, nil
-}
-
-func (t *tally) summary(took time.Duration, before, after map[string]usage) *Result {
-	t.Seconds = took.Seconds()
-	percentile := func(of float64) float64 { return float64(t.latencies.ValueAtQuantile(of)) / 1000 }
-	t.P50, t.P90, t.P99, t.P999 = percentile(50), percentile(90), percentile(99), percentile(99.9)
-	t.Longest = float64(t.latencies.Max()) / 1000
-	t.CPU, t.Memory = map[string]float64{}, map[string]int64{}
-	for name, used := range after {
-		t.CPU[name] = float64(used.ticks-before[name].ticks) / ticksPerSecond
-		t.Memory[name] = used.memory
-	}
-	return &t.Result
 }

@@ -18,10 +18,12 @@ type Target struct {
 	Paths      map[string]string `json:"paths"` // of the endpoints, by name
 	Clients    []*Client         `json:"clients"`
 	Bot        *Client           `json:"bot"`
+	App        *Client           `json:"app"` // public, with the authorization challenge endpoint
 	Service    *Client           `json:"service"`
 	FirstPhone uint64            `json:"first_phone"` // the digits of the first of the test numbers
 	Phones     uint64            `json:"phones"`
 	Code       string            `json:"code"`
+	Messages   *Messages         `json:"messages"`
 	Processes  map[string][]int  `json:"processes"` // whose work is counted, by name
 	JWKS       json.RawMessage   `json:"jwks"`      // of what it signs with
 }
@@ -56,7 +58,10 @@ func serve() error {
 	if err := lines.Decode(&target); err != nil {
 		return fmt.Errorf("the target: %w", err)
 	}
-	world := newWorld(&target)
+	world, err := newWorld(&target)
+	if err != nil {
+		return fmt.Errorf("the messages: %w", err)
+	}
 	for lines.More() {
 		var command Command
 		if err := lines.Decode(&command); err != nil {

@@ -16,6 +16,8 @@ var scenarios = map[string]Scenario{
 	"sso":                sso,
 	"journey":            journey,
 	"phone":              phoneGrant,
+	"phone_message":      phoneGrantByMessage,
+	"challenge":          challenge,
 	"client_credentials": clientCredentials,
 	"userinfo":           userinfo,
 	"introspection":      introspection,
@@ -102,21 +104,28 @@ func sso(w *World, c *connection) error {
 	return w.redeem(c, made)
 }
 
+// phoneGrant is the phone grant with a test number.
 func phoneGrant(w *World, c *connection) error {
-	bot := w.target.Bot
-	body, err := c.post(w.target.Paths["otp"], bot.Authorization, "", url.Values{"phone": {w.phone()}})
-	if err != nil {
-		return err
-	}
-	form := url.Values{
-		"grant_type": {phoneOTP}, "otp_session": {gjson.GetBytes(body, "otp_session").String()},
-		"otp": {w.target.Code}, "scope": {bot.Scope},
-	}
-	if body, err = w.token(c, bot, form); err != nil {
-		return err
-	}
-	_, err = w.checker.tokens(body, bot)
+	_, err := w.phoneGrant(c, w.phone(), func() (string, error) { return w.target.Code, nil })
 	return err
+}
+
+func (w *World) phoneGrant(c *connection, phone string, code func() (string, error)) (*Tokens, error) {
+	bot := w.target.Bot
+	body, err := c.post(w.target.Paths["otp"], bot.Authorization, "", url.Values{"phone": {phone}})
+	if err != nil {
+		return nil, err
+	}
+	session := gjson.GetBytes(body, "otp_session").String()
+	otp, err := code()
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"grant_type": {phoneOTP}, "otp_session": {session}, "otp": {otp}, "scope": {bot.Scope}}
+	if body, err = w.token(c, bot, form); err != nil {
+		return nil, err
+	}
+	return w.checker.tokens(body, bot)
 }
 
 func clientCredentials(w *World, c *connection) error {

@@ -40,15 +40,26 @@ type World struct {
 	sessions chan *Session // first in, first out: all of them take part
 	codes    chan *Code
 	phones   atomic.Uint64
+	sink     *sink // if messages come here
 }
 
-func newWorld(target *Target) *World {
-	return &World{target: target, checker: newChecker(target.Issuer, target.JWKS)}
+func newWorld(target *Target) (*World, error) {
+	w := &World{target: target, checker: newChecker(target.Issuer, target.JWKS)}
+	if target.Messages == nil {
+		return w, nil
+	}
+	var err error
+	w.sink, err = openSink(target.Messages)
+	return w, err
 }
 
-func (w *World) unmeasured() *connection {
-	return newConnection(w.target.Address, func(time.Time, int) {})
-}
+// nobody watches what is not measured.
+type nobody struct{}
+
+func (nobody) answer(time.Time, bool) {}
+func (nobody) message(time.Duration)  {}
+
+func (w *World) unmeasured() *connection { return newConnection(w.target.Address, nobody{}) }
 
 func (w *World) take() *Session  { return <-w.sessions }
 func (w *World) put(s *Session)  { w.sessions <- s }
