@@ -110,6 +110,7 @@ class Simulation:
         return await self._store.otp_start(
             session,
             client_id=CLIENT,
+            locale="ru",
             challenge=NewChallenge(
                 challenge_id=session,
                 phone=ask.phone,
