@@ -102,6 +102,7 @@ class Nodes:
         self._leader = self._nodes[0] if len(places) == 1 else None
         self._term = -1
         self._found = asyncio.Event()
+        self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -124,21 +125,26 @@ class Nodes:
 
     async def close(self) -> None:
         """Close all connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ending.set()
+        if self._tasks:
+            # asynctnt leaves a connection behind if it is cancelled while it connects.
+            _, late = await asyncio.wait(self._tasks, timeout=_CONNECT_TIMEOUT)
+            for task in late:
+                task.cancel()
         for node in self._nodes:
             await node.close()
 
     async def _follow(self, node: Node) -> None:
-        while True:
+        while not self._ending.is_set():
             if node.connection.is_connected:
                 self._hear(node, await node.leads())
             elif await greets(node.place):
                 with contextlib.suppress(TarantoolError, OSError):
                     await node.connect()
                 continue
-            await asyncio.sleep(_ASK_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_PAUSE):
+                    await self._ending.wait()
 
     def _hear(self, node: Node, said: tuple[bool, int] | None) -> None:
         if said is None:

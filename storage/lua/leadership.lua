@@ -8,6 +8,7 @@ local fiber = require('fiber')
 local audit_trail = require('audit_trail')
 local replication = require('replication')
 local install = require('install')
+local server = require('server')
 
 local M = {
     outdated = false, -- holds rows that the writer does not know, or may: it must join anew
@@ -83,7 +84,7 @@ function M.state()
     end
     return {
         name = self,
-        replicaset = box.info.cluster.uuid,
+        replicaset = server.replicaset(),
         leads = replication.leads,
         promised = promised(),
         history = row.term,

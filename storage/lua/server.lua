@@ -18,4 +18,10 @@ function M.options()
     return options
 end
 
+-- The identifier that all nodes of a store share.
+function M.replicaset()
+    -- 3.0 gave the old name another meaning.
+    return (box.info.replicaset or box.info.cluster).uuid
+end
+
 return M
