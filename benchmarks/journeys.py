@@ -110,6 +110,7 @@ def _entry(it: Measured, of_ceiling: float) -> dict[str, object]:
         "errors": it.errors,
         "ratio_to_ceiling": round(it.closed.operation_rate / of_ceiling, 3),
         "cpu_ms_per_journey": _cpu_per_journey(it.closed),
+        "cpu_ms_per_journey_at_rate": _cpu_per_journey(opened),
     }
 
 
