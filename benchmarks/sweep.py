@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,28 +55,42 @@ def main() -> int:
     # As Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     machine = this_machine()
-    without = _run(options, rows=0, rate=options.rate)
-    runs = {"without": without, "with": _run(options, rows=options.rows, rate=without.rate)}
-    print(f"{'sweep':<10}{'rate/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'errors':>10}{'swept/s':>10}")
-    for name, run in runs.items():
-        it = run.result
-        print(
-            f"{name:<10}{it.rate:>10,.0f}{it.p50_ms:>10.2f}{it.p99_ms:>10.2f}{run.errors:>10}"
-            f"{run.swept / it.seconds:>10,.0f}"
-        )
-    print(f"{runs['with'].left:,} rows were left to sweep")
-    used = ("seconds", "connections", "workers")
+    rounds: dict[str, list[_Run]] = {"without": [], "with": []}
+    rate = options.rate
+    for _ in range(options.rounds):
+        for name, rows in (("without", 0), ("with", options.rows)):
+            run = _run(options, rows=rows, rate=rate)
+            rounds[name].append(run)
+            rate = run.rate
+    errors = sum(run.errors for of in rounds.values() for run in of)
+    used = ("seconds", "connections", "workers", "rounds")
+    machine |= {name: getattr(options, name) for name in used}
+    runs = {name: _middle(of) for name, of in rounds.items()}
+    print(_table(runs))
     answer = {
         "rows": options.rows,
         "swept": runs["with"].swept,
-        "rate": round(without.rate, 1),
+        "rate": round(rate, 1),
         **{f"p50_ms_{name}": run.result.p50_ms for name, run in runs.items()},
         **{f"p99_ms_{name}": run.result.p99_ms for name, run in runs.items()},
-        "errors": sum(run.errors for run in runs.values()),
-        "machine": machine | {name: getattr(options, name) for name in used},
+        "errors": errors,
+        "machine": machine,
     }
     print(msgspec.json.encode(answer).decode())
-    return 1 if answer["errors"] else 0
+    return 1 if errors else 0
+
+
+def _table(runs: Mapping[str, _Run]) -> str:
+    lines = [
+        f"{'sweep':<10}{'rate/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'errors':>10}{'swept/s':>10}"
+    ]
+    for name, run in runs.items():
+        it = run.result
+        lines.append(
+            f"{name:<10}{it.rate:>10,.0f}{it.p50_ms:>10.2f}{it.p99_ms:>10.2f}{run.errors:>10}"
+            f"{run.swept / it.seconds:>10,.0f}"
+        )
+    return "\n".join([*lines, f"{runs['with'].left:,} rows were left to sweep", ""])
 
 
 def _options() -> argparse.Namespace:
@@ -87,6 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--rate", type=float, default=0, help="refreshes a second; half of the highest by default"
     )
+    parser.add_argument("--rounds", type=int, default=1, help="the table has the middle ones")
     return parser.parse_args()
 
 
@@ -111,6 +127,10 @@ def _run(options: argparse.Namespace, *, rows: int, rate: float) -> _Run:
             return _measure(options, ours, owner, rate)
         finally:
             owner.close()
+
+
+def _middle(rounds: Sequence[_Run]) -> _Run:
+    return sorted(rounds, key=lambda it: it.result.p99_ms)[len(rounds) // 2]
 
 
 def _measure(options: argparse.Namespace, ours: Generator, owner: Owner, rate: float) -> _Run:
