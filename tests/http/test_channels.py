@@ -207,8 +207,7 @@ def test_a_message_to_the_customer_of_an_android_app_ends_with_its_hash(
     phone = new_phone()
     browser.authorize(RelyingParty(provider, "bakery-app", APP_CALLBACK))
     browser.submit("phone", phone=phone)
-    with provider.client() as client:
-        (message,) = client.get("/dev/inbox.json", params={"phone": phone}).json()
+    (message,) = provider.messages_for(phone)
     assert message["text"].endswith(f"\n\n@127.0.0.1 #{message['code']} FA+9qCX9VSu")
 
 
