@@ -113,6 +113,8 @@ async def submit_phone(
     sending_limits.tell(provider.log, *started.alarms)
     if started.send:
         provider.outbox.wake()
+    if started.request is not None:
+        await journeys.stored(provider, started.request)  # or nobody is sent any further
     return CodeAwaited()
 
 
