@@ -131,6 +131,12 @@ local function count(cells, stranger, unproven, terms, now)
     return alarms
 end
 
+-- Whoever goes on with another number is judged anew: or else one answer would be for the messages to many.
+local function same_number(journey, phone)
+    local challenge = box.space.challenge:get(journey)
+    return challenge ~= nil and challenge.phone == phone
+end
+
 -- What the first message was counted as stays, for its answer must be counted as the same.
 local function remember(journey, args, known, sent)
     local terms = args.sending
@@ -177,7 +183,7 @@ function M.decide(journey, args, repeated)
     end
     limits.take(send_limits, now)
 
-    local known = rows.live(box.space.sent_code:get(journey), now)
+    local known = same_number(journey, args.phone) and rows.live(box.space.sent_code:get(journey), now) or nil
     local stranger = device == nil and is_stranger(args.phone, now)
     local unproven = stranger and not conversion.is_proven(cells.network, lowest, now)
     local held = false

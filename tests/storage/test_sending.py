@@ -295,6 +295,29 @@ async def test_a_prefix_whose_messages_are_answered_is_not_held(fresh_store: Sto
     assert await is_sent(fresh_store, proved(watched(prefix=prefix)))
 
 
+async def test_each_number_of_a_journey_is_watched(fresh_store: Store) -> None:
+    prefix, journey = new("prefix"), PhoneGrant()
+    numbers = [new_phone() for _ in range(15)]
+    for at, number in enumerate([*numbers, numbers[-1]]):
+        challenge = new_challenge(number, sending=proved(watched(prefix=prefix)))
+        await journey.start(fresh_store, challenge, NOW + 30 * (at == len(numbers)))
+
+    (cell,) = (await fresh_store.sending_cells("prefix", limit=10, now=NOW)).cells
+    assert round(cell.sent) == 15
+    assert not await is_sent(fresh_store, proved(watched(prefix=prefix)))
+
+
+async def test_a_test_number_answers_for_no_other(fresh_store: Store) -> None:
+    prefix, journey = new("prefix"), PhoneGrant()
+    sending = watched(prefix=prefix)
+    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending))
+    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending, test=True))
+    assert isinstance(await journey.enter(fresh_store, RIGHT), o.Redeemed)
+
+    (cell,) = (await fresh_store.sending_cells("prefix", limit=10, now=NOW)).cells
+    assert cell.signed_in == 0
+
+
 async def test_customers_of_long_standing_pass_where_strangers_are_held(
     fresh_store: Store,
 ) -> None:
