@@ -111,8 +111,7 @@ async def submit_phone(
     if not isinstance(started, o.OtpStarted):
         return await journeys.elsewhere(provider, started, browser)
     sending_limits.tell(provider.log, *started.alarms)
-    if started.send:
-        provider.outbox.wake()
+    provider.outbox.wake()
     if started.request is not None:
         await journeys.stored(provider, started.request)  # or nobody is sent any further
     return CodeAwaited()

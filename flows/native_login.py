@@ -243,8 +243,7 @@ def _proof_wanted(session: _Session, phone: str) -> Insufficient:
 def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:
     provider = session.provider
     sending_limits.tell(provider.log, *started.alarms)
-    if started.send:
-        provider.outbox.wake()
+    provider.outbox.wake()
     now = provider.clock()
     return session.awaits(
         otp_required=True,

@@ -76,8 +76,7 @@ async def start(provider: Provider, authorization: str | None, parameters: Param
             raise InvalidRequest("otp_session is not valid")
         case o.OtpStarted():
             sending_limits.tell(provider.log, *started.alarms)
-    if started.send:
-        provider.outbox.wake()
+    provider.outbox.wake()
     return Started(otp_session, started.expires_at - now, max(0, started.resend_at - now))
 
 

@@ -80,9 +80,7 @@ function M.start(journey, args)
             client_id = args.bound_client_id,
         })
     end
-    if not decision.held then
-        outbox.queue(running, args)
-    end
+    outbox.queue(running, args)
     return started(running, not running.test and not decision.held, decision.alarms)
 end
 

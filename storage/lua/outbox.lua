@@ -7,12 +7,14 @@ local audit_trail = require('audit_trail')
 local budgets = require('budgets')
 local e164 = require('e164')
 local rows = require('rows')
+local sending = require('sending')
 
 local M = {}
 
 local LONGEST = 100000 -- messages on their way
 local CALL_TRIES = 3 -- of a flash call's four digits
 local EARLY = 60 -- seconds that a receipt waits for the answer that it belongs to
+local NOBODYS = string.rep('\0', 32) -- the hash of no digits
 local LATE = 600 -- seconds that a receipt is waited for: no code lives longer
 
 function M.is_full()
@@ -112,6 +114,16 @@ local function claimed(args)
     return message
 end
 
+-- What is held back came this far, and from here on looks like what has arrived.
+local function withhold(challenge, args)
+    box.space.outbox:delete(args.journey)
+    if args.kind == 'flash_call' and challenge.call_hash == nil then
+        box.space.challenge:update(args.journey, {
+            { '=', 'call_hash', NOBODYS }, { '=', 'call_tries', CALL_TRIES },
+        })
+    end
+end
+
 -- The moment before a provider is given a message: the last at which it may prove to be no longer wanted, or its
 -- provider's messages of the day to be spent. Without `idempotent` it counts as sent from here on. Absent `wait`,
 -- nothing follows.
@@ -125,16 +137,18 @@ function M.submit(args)
         box.space.outbox:delete(args.journey)
         return { type = 'unknown' }
     end
-    local alarm = nil
+    local key = 'provider:' .. args.provider
     -- The same message given to the same provider once more costs nothing more.
-    if message.provider ~= args.provider then
-        local key = 'provider:' .. args.provider
-        if budgets.wait(key, args.budget, 1, args.now) > 0 then
-            return { type = 'over_budget' }
-        end
-        alarm = budgets.spend(key, args.budget, args.now)
+    local costs = message.provider ~= args.provider
+    if costs and budgets.wait(key, args.budget, 1, args.now) > 0 then
+        return { type = 'over_budget' }
     end
     box.space.challenge:update(args.journey, { { '=', 'delivery', args.kind } })
+    if sending.was_held(args.journey) then
+        withhold(challenge, args)
+        return { type = 'unknown' }
+    end
+    local alarm = costs and budgets.spend(key, args.budget, args.now) or nil
     local next_at = args.wait ~= nil and args.now + args.wait or message.expires_at
     box.space.outbox:update(args.journey, {
         { '=', 'provider', args.provider },

@@ -21,6 +21,7 @@ from tests.storage.builders import (
     new,
     new_challenge,
     new_phone,
+    new_sending,
 )
 from tests.storage.messages import CALL, LEASE, WAIT, Worker, claim, empty, take
 
@@ -44,6 +45,12 @@ async def queue(store: Store, *, now: int = NOW, **changed: object) -> PhoneGran
     journey = PhoneGrant()
     await journey.start(store, new_challenge(new_phone(), **changed), now)
     return journey
+
+
+async def page_of(login: Login, store: Store) -> tuple[object, ...]:
+    found = await login.read(store)
+    assert isinstance(found, o.FoundInteraction)
+    return found.step, found.delivery, found.tries_left, found.resend_at
 
 
 # Queueing
@@ -113,6 +120,45 @@ async def test_a_repetition_takes_the_place_of_the_message_before_it(store: Stor
     second = await take(store, now=NOW + RESEND_AFTER)
     assert second.message.challenge_id == first.message.challenge_id
     assert second.message.message_id != first.message.message_id
+
+
+@pytest.mark.parametrize("kind", ["sms", "flash_call"])
+async def test_a_page_shows_no_difference_to_what_is_held_back(store: Store, kind: str) -> None:
+    limit, provider = KeyedLimit(new("prefix"), 1, 600), new("provider")
+    shown = []
+    for wanted in (o.Submitting(), o.Unknown()):
+        login = await Login().begin(store)
+        sending = new_sending(prefix_limit=limit)
+        await login.start(store, new_challenge(new_phone(), sending=sending))
+        worker = replace(await take(store), provider=provider)
+        before = await page_of(login, store)
+        assert await worker.submit(kind=kind, budget=1000, wait=None) == wanted
+        if wanted == o.Submitting():
+            await worker.submitted(wait=None, call=CALL if kind == "flash_call" else None)
+        guesses = [await login.enter(store, f"000{it}", call=True) for it in range(2)]
+        shown.append(
+            (before, await page_of(login, store), guesses, await claim(store, now=NOW + 60))
+        )
+
+    assert shown[0] == shown[1]
+
+
+async def test_what_is_held_back_spends_none_of_a_providers_messages(store: Store) -> None:
+    limit, provider = KeyedLimit(new("prefix"), 1, 600), new("provider")
+    await PhoneGrant().start(
+        store, new_challenge(new_phone(), sending=new_sending(prefix_limit=limit))
+    )
+    await claim(store)
+    await PhoneGrant().start(
+        store, new_challenge(new_phone(), sending=new_sending(prefix_limit=limit))
+    )
+    held = replace(await take(store), provider=provider)
+    assert await held.submit(budget=1) == o.Unknown()
+    await queue(store)
+
+    assert isinstance(
+        await replace(await take(store), provider=provider).submit(budget=1), o.Submitting
+    )
 
 
 # Claiming
