@@ -201,7 +201,9 @@ class Dispatcher:
             sending_limits.tell(provider.log, wanted.alarm)
         submitted, wait = None, attempt.wait_if_uncertain
         try:
-            submitted = await self._submit(chosen, submission)
+            submitted = await self._submit(
+                chosen, submission, perhaps_taken=message.provider == chosen.id
+            )
             wait = None if attempt.last else attempt.step.receipt_seconds
             metrics.message(chosen.id, "submitted")
         except SubmissionRefused as error:
@@ -227,11 +229,13 @@ class Dispatcher:
             )
         )
 
-    async def _submit(self, chosen: Settings, submission: Submission) -> Submitted:
+    async def _submit(
+        self, chosen: Settings, submission: Submission, *, perhaps_taken: bool
+    ) -> Submitted:
         circuit = self._circuits[chosen.id]
         circuit.passing()
         try:
-            submitted = await self._repeatedly(chosen, submission)
+            submitted = await self._repeatedly(chosen, submission, perhaps_taken=perhaps_taken)
         except (ProviderUnavailable, SubmissionUncertain):
             circuit.failed()
             raise
@@ -244,15 +248,25 @@ class Dispatcher:
         finally:
             metrics.message_circuit(chosen.id, is_open=circuit.is_open)
 
-    async def _repeatedly(self, chosen: Settings, submission: Submission) -> Submitted:
-        """Once, and once more if it is not certain and the provider takes two for one."""
+    async def _repeatedly(
+        self, chosen: Settings, submission: Submission, *, perhaps_taken: bool
+    ) -> Submitted:
+        """Once, and once more if it is not certain and the provider takes two for one.
+
+        With `perhaps_taken` somebody was given it before, who does not know what became of it.
+        """
+        if not perhaps_taken:
+            try:
+                return await self._once(chosen, submission)
+            except SubmissionUncertain:
+                if not chosen.idempotent:
+                    raise
+            await asyncio.sleep(_REPEAT_SECONDS)
         try:
             return await self._once(chosen, submission)
-        except SubmissionUncertain:
-            if not chosen.idempotent:
-                raise
-        await asyncio.sleep(_REPEAT_SECONDS)
-        return await self._once(chosen, submission)
+        except ProviderUnavailable as error:
+            # That it takes nothing now does not tell whether it took the first.
+            raise SubmissionUncertain(f"perhaps taken before: {error}") from error
 
     async def _once(self, chosen: Settings, submission: Submission) -> Submitted:
         try:

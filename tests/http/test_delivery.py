@@ -30,6 +30,7 @@ from tests.process.processes import eventually
 # A number's beginning says by which cascade its code comes.
 GOOD, REFUSED_FIRST, RUBBISH_FIRST, HANGS_FIRST = "+7901", "+7902", "+7903", "+7904"
 ONCE_MORE, NOBODY, CALLED, RECEIPTS = "+7905", "+7906", "+7908", "+7909"
+PERHAPS = "+7911"
 DEAD_FIRST = "+7910"
 
 _DELIVERY = """
@@ -93,6 +94,12 @@ idempotent = true
 url = "{origin}/forgets"
 form = {{ to = "{{digits}}", text = "{{text}}", key = "{{submission_id}}" }}
 [[delivery.providers]]
+id = "perhaps"
+kind = "messenger"
+idempotent = true
+url = "{origin}/perhaps"
+form = {{ to = "{{digits}}", key = "{{submission_id}}", text = "{{text}}" }}
+[[delivery.providers]]
 id = "calls"
 kind = "flash_call"
 url = "{origin}/calls"
@@ -136,6 +143,9 @@ steps = [{{ kind = "messenger", providers = ["forgets"] }}]
 [[delivery.routes]]
 prefix = "+7906"
 steps = [{{ kind = "messenger", providers = ["refuses"] }}]
+[[delivery.routes]]
+prefix = "+7911"
+steps = [{{ kind = "messenger", providers = ["perhaps"] }}]
 [[delivery.routes]]
 prefix = "+7908"
 steps = [
@@ -302,6 +312,17 @@ def test_an_idempotent_provider_is_asked_again_with_the_same_key(
     ask(bot, phone := number(ONCE_MORE))
     again = sms.hears(phone, "/forgets", times=2)
     assert again.fields == sms.about(phone)[0].fields
+
+
+def test_what_was_perhaps_taken_is_not_called_unsent_when_the_provider_is_busy_then(
+    page: Browser, sms: Gateway
+) -> None:
+    phone = number(PERHAPS)
+    sms.behaviour["/perhaps"] = lambda _: Answer(503 if len(sms.about(phone)) > 1 else 0)
+    page.submit("phone", phone=phone)
+    sms.hears(phone, times=2)
+    time.sleep(1)  # it stays so
+    assert page.http.get(f"{page.interaction}/delivery").json() == {"delivery": "messenger"}
 
 
 def test_when_nobody_takes_it_the_customer_is_told_and_may_ask_again_at_once(
