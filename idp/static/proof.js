@@ -3,7 +3,7 @@
   "use strict";
 
   const form = document.getElementById("proof");
-  form.querySelector("progress").hidden = false;
+  for (const shown of document.querySelectorAll("[role=status], progress")) shown.hidden = false;
   const worker = new Worker(form.dataset.worker);
   worker.onmessage = (event) => {
     form.elements.proof_of_work.value = event.data;
