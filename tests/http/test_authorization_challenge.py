@@ -29,6 +29,7 @@ from tests.http.provider import (
 )
 from tests.http.provider import provider as run_provider
 from tests.http.registered import register
+from tests.http.test_proof_of_work import solved
 
 PATH = "/authorize-challenge"
 NAME = {"given_name": "Анна", "terms_accepted": "true"}
@@ -96,7 +97,7 @@ class App:
 
 def code_in(answer: httpx2.Response) -> str:
     assert answer.status_code == 200, answer.text
-    assert {"authorization_code"} <= answer.json().keys() <= {"authorization_code", "device"}
+    assert answer.json().keys() == {"authorization_code", "device"}
     return str(answer.json()["authorization_code"])
 
 
@@ -495,6 +496,69 @@ def test_a_phone_gets_only_so_many_codes(app: App) -> None:
     app.begin()
     assert error_of(app.step(phone=phone)) == (429, "slow_down")
     assert asked(app.step()) == {"phone_required": True}
+
+
+def test_a_device_that_has_signed_in_is_not_locked_out_by_others(app: App) -> None:
+    phone = new_phone()
+    device = app.prove(phone).json().get("device") or app.step(**NAME).json()["device"]
+    for _ in range(4):
+        assert asked(App(app.party).begin(phone=phone))["otp_required"]
+    strangers = (
+        {},
+        {"device": ""},
+        {"device": "x.y"},
+        {"device": "é" * 50},
+        {"device": device[1:]},
+    )
+    for shown in strangers:
+        assert error_of(app.begin(phone=phone, **shown)) == (429, "slow_down")
+
+    assert asked(app.begin(phone=phone, device=device))["otp_required"]
+    assert len(messages(app, phone)) == 6
+    again = app.step(otp=app.provider.code_for(phone))
+    assert code_in(again)
+    assert again.json()["device"] != device
+    assert error_of(app.begin(phone=phone)) == (429, "slow_down")
+
+
+def test_a_device_is_worth_nothing_with_another_phone(app: App) -> None:
+    app.prove(new_phone())
+    device, other = app.step(**NAME).json()["device"], new_phone()
+    for _ in range(5):
+        assert asked(app.begin(phone=other, device=device))["otp_required"]
+    assert error_of(app.begin(phone=other, device=device)) == (429, "slow_down")
+
+
+@pytest.fixture(scope="module")
+def watching() -> Iterator[Running]:
+    """A provider that watches, and asks for little work."""
+    toml = "[sending]\nlowest_conversion = 0.4\nproof_of_work_bits = 8\n"
+    with run_provider(toml=toml) as running:
+        yield running
+
+
+@pytest.mark.parametrize("hint", ["phone", "login_hint"])
+def test_an_app_of_a_doubtful_source_works_first(watching: Running, hint: str) -> None:
+    app, phone = App(RelyingParty(watching, "demo-native")), new_phone()
+    for _ in range(6):
+        app.begin(phone=new_phone())
+
+    wanted = asked(app.begin(**{hint: phone}))
+    work = wanted.pop("proof_of_work")
+    assert wanted == {"phone_required": True}
+    assert (work["algorithm"], work["bits"], work["expires_in"]) == ("sha-256", 8, 300)
+    wrong, proof = (solved(work["challenge"], 8, right=it) for it in (False, True))
+    for other in (wrong, "", ":", f"{proof}0", proof.replace(":", ".")):
+        assert "proof_of_work" in asked(app.step(phone=phone, proof_of_work=other))
+    assert "proof_of_work" in asked(app.step(phone=new_phone(), proof_of_work=proof))
+
+    sent = asked(app.step(phone=phone, proof_of_work=proof))
+    assert sent["otp_required"]
+    # What is repeated within its time needs no other proof, and sends nothing.
+    assert asked(app.step(phone=phone, proof_of_work=proof))["otp_required"]
+    elsewhere = App(app.party)
+    elsewhere.begin()
+    assert "proof_of_work" in asked(elsewhere.step(phone=phone, proof_of_work=proof))
 
 
 def test_one_network_begins_only_so_many_sign_ins() -> None:
