@@ -1,5 +1,6 @@
 """Phone numbers: E.164 everywhere, normalised once at the edge."""
 
+import re
 from collections.abc import Collection
 
 import phonenumbers
@@ -62,6 +63,12 @@ def prefix_of(phone: str) -> str:
     number = phonenumbers.parse(phone)
     national = phonenumbers.national_significant_number(number)
     return f"+{number.country_code}{national[:_RANGE]}"
+
+
+def is_prefix(text: str) -> bool:
+    """Whether numbers can be counted with such a prefix."""
+    countries = map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    return any(re.fullmatch(rf"\+{code}[0-9]{{{_RANGE}}}", text) for code in countries)
 
 
 def mask(phone: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from flows.phones import is_prefix
 from idp.commands.operating import by, now, settings_of, with_store
 from idp.commands.terminal import (
     CommandError,
@@ -33,13 +34,18 @@ _UNBLOCK: Final = (
 _LEVELS: Final = ("prefix", "network", "client")
 _PAGE: Final = 500
 _MOST_HELD: Final = 1_000
-_PREFIX: Final = re.compile(r"\+[1-9][0-9]{2,6}")
+_KEY: Final = re.compile("[a-z]+:.+")
 
 app = group("One-time codes: limits, budgets and the conversion watch.", _STATUS, _BLOCK, _UNBLOCK)
 
-_Prefix = Annotated[str, typer.Option(help="Numbers that begin so, as `status` shows them: +7916.")]
+_Prefix = Annotated[
+    str, typer.Option(help="Numbers that begin so: the country and three digits, as in +7916.")
+]
 _Network = Annotated[str, typer.Option(help="A network (/24 or /48).")]
 _Client = Annotated[str, typer.Option(help="A client.")]
+_Key = Annotated[
+    str, typer.Option(help="Anything that `status` shows as held back: strangers:unproven.")
+]
 
 
 @app.command(epilog=examples(_STATUS, "idp otp status --most 50 --json --directory var"))
@@ -124,13 +130,17 @@ def unblock(
     prefix: _Prefix = "",
     network: _Network = "",
     client: _Client = "",
+    key: _Key = "",
     reason: NeededReason,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
     """Let go what an operator blocked or the watch holds back; the watch begins anew."""
-    key = _key(prefix, network, client)
+    if not key:
+        key = _key(prefix, network, client)
+    elif prefix or network or client or not _KEY.fullmatch(key):
+        raise typer.BadParameter("--key stands alone, and looks like strangers:unproven")
 
     async def work(store: Store) -> o.SendingUnblock:
         return await store.sending_unblock(key, by=by(reason), now=now())
@@ -146,8 +156,11 @@ def _key(prefix: str, network: str, client: str) -> str:
     if client:
         return f"client:{client}"
     if prefix:
-        if not _PREFIX.fullmatch(prefix):
-            raise typer.BadParameter(f"--prefix {prefix}: must look like +7916")
+        # Another one would be blocked, and hold nothing.
+        if not is_prefix(prefix):
+            raise typer.BadParameter(
+                f"--prefix {prefix}: must be a country and three digits, as in +7916"
+            )
         return f"prefix:{prefix}"
     try:
         found = ipaddress.ip_network(network)

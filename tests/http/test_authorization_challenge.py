@@ -503,7 +503,7 @@ def test_a_device_that_has_signed_in_is_not_locked_out_by_others(app: App) -> No
     device = app.prove(phone).json().get("device") or app.step(**NAME).json()["device"]
     for _ in range(4):
         assert asked(App(app.party).begin(phone=phone))["otp_required"]
-    strangers = (
+    strangers: tuple[dict[str, str], ...] = (
         {},
         {"device": ""},
         {"device": "x.y"},

@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from conf.settings import load
+from idp.commands.operating import now, with_store
+from storage.records import By
+from storage.store import Store
 from tests.idp.installation import Installation
 
 
@@ -42,12 +46,29 @@ def test_what_is_blocked_is_shown_until_it_is_let_go(
     assert (code, err.strip()) == (1, f"idp: {key} is neither blocked nor held back")
 
 
+@pytest.mark.parametrize("key", ["strangers:unproven", "network:client demo-bot", "pair:+7916 x"])
+def test_whatever_is_shown_as_held_can_be_let_go(here: Installation, key: str) -> None:
+    async def hold(store: Store) -> None:
+        at = now()
+        await store.sending_block(key, blocked_until=at + 60, by=By("ann", "a test"), now=at)
+
+    with_store(load(here.config), hold)
+    (held,) = status(here)["held"]
+    done(here, "unblock", "--key", held["key"], "--reason", "over")
+    assert status(here)["held"] == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("block", "--reason", "x"),
         ("block", "--prefix", "+7916", "--client", "demo", "--reason", "x"),
         ("block", "--prefix", "7916", "--reason", "x"),
+        ("block", "--prefix", "+791", "--reason", "x"),
+        ("block", "--prefix", "+79161", "--reason", "x"),
+        ("block", "--prefix", "+07916", "--reason", "x"),
+        ("unblock", "--key", "strangers", "--reason", "x"),
+        ("unblock", "--key", "strangers:unproven", "--client", "demo", "--reason", "x"),
         ("block", "--network", "203.0.113.0/16", "--reason", "x"),
         ("block", "--network", "home", "--reason", "x"),
         ("block", "--client", "demo"),
