@@ -26,6 +26,8 @@ local SILENT = { address = true, pair = true }
 
 local DAY = 86400
 
+M.CREDIT = 0.03 -- unanswered messages for each sign-in of a customer of long standing
+
 local function faded(value, seconds, half_life)
     return value * 0.5 ^ (seconds / half_life)
 end
@@ -59,9 +61,11 @@ function M.keep(cell)
     })
 end
 
--- With each time that it was held there is less patience with it.
+-- With each time that it was held there is less patience with it. A network in which many sign in has many more who
+-- are about to, or give up.
 local function patience(cell)
-    return math.max(2, TOLERATED[cell.level] / 4 ^ cell.strikes)
+    local crowd = cell.level == 'network' and M.CREDIT * cell.vouched or 0
+    return math.max(2, TOLERATED[cell.level] / 4 ^ cell.strikes) + crowd
 end
 
 local function fails(cell, unanswered, lowest)

@@ -18,7 +18,6 @@ local UNANSWERED = { burst = 3, period = 86400 } -- messages to one number that 
 local STRANGERS_SHARE = 0.8 -- of a client's budget; the rest is kept for customers
 local REMEMBERED = 900 -- seconds that a journey's sending is
 local MOST_DOUBLINGS = 3
-local CREDIT = 0.03 -- unanswered messages for each sign-in of a customer of long standing
 
 local function limited(seconds)
     return { type = 'limited', retry_after = math.max(1, math.ceil(seconds)) }
@@ -93,7 +92,7 @@ local function holding(cells, lowest, now)
         return cells.pair
     end
     -- Many customers vouch for more than a few: or else a carrier's network could never prove its strangers again.
-    local credit = (usual and 1.5 or 0.75) + CREDIT * cells.network.vouched
+    local credit = (usual and 1.5 or 0.75) + conversion.CREDIT * cells.network.vouched
     local quiet = network and conversion.unanswered(cells.network) < credit
     local trusted = quiet or proven(cells.network)
     if held(cells.prefix) and not (address or alike or trusted) then

@@ -285,6 +285,22 @@ async def test_a_cell_that_nobody_answers_from_is_held_and_tried_again_later(
     assert not await is_sent(fresh_store, proved(watched(**common)), NOW + 601)
 
 
+async def test_a_network_in_which_many_sign_in_may_leave_more_unanswered(
+    fresh_store: Store,
+) -> None:
+    source, later, phone = new("network"), NOW + 2 * DAY, await old_customer(fresh_store)
+    for _ in range(70):
+        journey, _ = await ask(fresh_store, watched(source=source), later, phone=phone)
+        await journey.enter(fresh_store, RIGHT, later)
+
+    held = []
+    for _ in range(11):
+        await fail(fresh_store, 1, later, source=source)
+        held.append(bool((await fresh_store.sending_held(limit=10, now=later)).cells))
+
+    assert held == [False] * 10 + [True]
+
+
 async def test_a_prefix_whose_messages_are_answered_is_not_held(fresh_store: Store) -> None:
     prefix = new("prefix")
     for _ in range(30):
