@@ -14,6 +14,8 @@ local BATCH = 100 -- rows; well below a millisecond
 local PAUSE = 0.01 -- seconds between two batches, so that requests come between
 local PATIENCE = 1 -- seconds; after a batch that failed, or for a node that does not write
 
+local running = false
+
 local function batch_of(version, step)
     return tx.procedure(function()
         local cursor = box.space.schema_version:get(version).cursor
@@ -50,10 +52,16 @@ function M.run(steps)
     end
 end
 
+-- A node that leads anew goes on with what it, or another one, had begun.
 function M.start(steps)
+    if running then
+        return
+    end
+    running = true
     fiber.create(function()
         fiber.name('backfill')
         M.run(steps)
+        running = false
     end)
 end
 

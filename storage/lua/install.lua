@@ -74,16 +74,29 @@ function M.procedures()
     return names
 end
 
+local function serve()
+    for _, name in ipairs(M.procedures()) do
+        register(name)
+    end
+    backfill.start(migrations.steps)
+end
+
 function M.all(options)
     migrations.apply()
     user('idp', options.server_password)
     user('owner', options.owner_password)
     box.schema.user.grant('owner', 'super', nil, nil, { if_not_exists = true })
     take_back_common_rights()
-    for _, name in ipairs(M.procedures()) do
-        register(name)
+    serve()
+end
+
+-- On one of several nodes, when it begins to write. What a later version has brought stays as it is, for nodes of two
+-- versions may lead in turn.
+function M.upgrade()
+    if not migrations.are_outrun() then
+        migrations.apply()
     end
-    backfill.start(migrations.steps)
+    serve()
 end
 
 return M

@@ -117,10 +117,7 @@ M.fence = alone(function(term)
     return M.state()
 end)
 
-local begin = alone(function(term, by, reason)
-    if term ~= promised() or term <= last().term then
-        error(('%s was not fenced for term %d'):format(self, term), 0)
-    end
+local function take_over(term, by, reason)
     local began = holdings()
     box.cfg({ read_only = false })
     box.begin()
@@ -130,8 +127,20 @@ local begin = alone(function(term, by, reason)
     })
     box.commit()
     M.outdated = false
-    install.procedures()
+    install.upgrade()
     replication.lead(term)
+end
+
+local begin = alone(function(term, by, reason)
+    if term ~= promised() or term <= last().term then
+        error(('%s was not fenced for term %d'):format(self, term), 0)
+    end
+    local ok, why = pcall(take_over, term, by, reason)
+    if not ok then
+        box.rollback()
+        stop()
+        error(why, 0)
+    end
 end)
 
 -- Takes writes from now on. A majority must have been fenced for this term, and this one hold most among them.

@@ -13,6 +13,19 @@ M.version = #M.steps
 
 migrator.read_texts(M.steps)
 
+-- Whether a later version has been at the store.
+function M.are_outrun()
+    local newest = box.space.schema_version.index.primary:max()
+    return newest ~= nil and newest.version > M.version
+end
+
+-- Raises an error if the store is not one that this version can be used with, among nodes of other versions.
+function M.check()
+    if not M.are_outrun() then
+        migrator.pending(M.steps)
+    end
+end
+
 function M.apply()
     migrator.apply(M.steps)
 end

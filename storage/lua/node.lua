@@ -156,6 +156,7 @@ end
 
 local function serve_as_one_of_several(promised)
     local leadership = require('leadership')
+    require('migrations').check()
     require('replication').join(math.floor(#order / 2))
     require('install').procedures()
     leadership.start(name, uris, promised)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from keys.sealing import create_key_encryption_key
+from storage import migrations
 from tests.idp.conftest import Run
 from tests.storage.nodes import OWNER_PASSWORD, PASSWORD, Nodes, eventually
 
@@ -88,7 +89,7 @@ def test_a_node_leads_when_it_is_promoted_and_not_before(operator: Operator) -> 
     code, status = operator.status()
     assert (code, status["writer"]) == (0, "a")
     for node in status["nodes"]:
-        assert node["schema_version"] == node["knows_schema_version"] == 1
+        assert node["schema_version"] == node["knows_schema_version"] == len(migrations.names())
         assert 0 < node["memory"]["used"] < node["memory"]["quota"]
         assert node["rows"]["audit"] == 1
         assert node["sweep_lag_s"] == 0

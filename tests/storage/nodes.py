@@ -42,6 +42,7 @@ class Node:
         self.port = port
         self.directory = directory
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = PROGRAM
         self.environment = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
@@ -71,7 +72,7 @@ class Node:
     def run(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(
-                ["tarantool", str(PROGRAM), *arguments],
+                ["tarantool", str(self.program), *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
