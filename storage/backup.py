@@ -93,7 +93,10 @@ def _add(archive: Archive, store: Path, begun: _Begun, progress: Progress) -> Ma
     archive.write(manifest)
     kept = {file.name for file in manifest.files}
     missing = [it for it in (*begun.logs, begun.checkpoint) if it[0] not in kept]
-    total, done = sum((store / name).stat().st_size for name, _ in missing), 0
+    try:
+        total, done = sum((store / name).stat().st_size for name, _ in missing), 0
+    except OSError as error:
+        raise ArchiveDirectoryError(f"{error.filename}: {error.strerror}") from None
 
     def told(copied: int) -> None:
         nonlocal done
@@ -111,7 +114,10 @@ def _add(archive: Archive, store: Path, begun: _Begun, progress: Progress) -> Ma
 
 @contextlib.contextmanager
 def _alone(store: Path) -> Iterator[None]:
-    lock = os.open(store / "backup.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lock = os.open(store / "backup.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ArchiveDirectoryError(f"{error.filename}: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

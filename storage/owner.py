@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import tarantool
 
+from conf.model import Address
 from storage.errors import StoreBug, Unavailable
 
 _CONNECT_SECONDS = 5.0
@@ -20,11 +21,24 @@ class Owner:
     def connect(cls, directory: Path) -> Self:
         """Connect to the private Tarantool of a directory. Raises Unavailable."""
         try:
+            password = (directory / "owner.password").read_text(encoding="ascii")
+        except OSError as error:
+            raise Unavailable(str(error)) from error
+        return cls._connect(None, str(directory / "tarantool.sock"), password)
+
+    @classmethod
+    def connect_to(cls, address: Address, password: str) -> Self:
+        """Connect to a node elsewhere. Raises Unavailable."""
+        return cls._connect(address.host, address.port, password)
+
+    @classmethod
+    def _connect(cls, host: str | None, port: str | int, password: str) -> Self:
+        try:
             connection = tarantool.Connection(
-                None,
-                str(directory / "tarantool.sock"),
+                host,
+                port,
                 user="owner",
-                password=(directory / "owner.password").read_text(encoding="ascii"),
+                password=password,
                 fetch_schema=False,
                 connection_timeout=_CONNECT_SECONDS,
                 socket_timeout=None,

@@ -90,6 +90,13 @@ class ReplicaSet:
         """What the nodes tell that answer."""
         return await self._ask_all("report", NodeReport)
 
+    async def leader(self) -> Address:
+        """Where the node is that leads. Raises NodeError if there is none."""
+        leader = _leader(await self.states())
+        if leader is None:
+            raise NodeError("nobody leads: promote a node first")
+        return leader
+
     async def promote(self, name: str | None = None, *, by: str, reason: str) -> NodeState:
         """Make a node lead, and return it: `name`, unless another one holds more.
 

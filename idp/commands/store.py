@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from conf.model import Settings
+from conf.node_settings import NodeSettings, read_node
 from idp.commands import store_nodes
 from idp.commands.operating import by, now, running_owner, settings_of, stopped_store, with_owner
 from idp.commands.terminal import (
@@ -26,9 +28,10 @@ from idp.commands.times import TIME, time_of
 from storage import backup as backups
 from storage import migrations
 from storage import restore as restores
-from storage.archive import ArchiveDirectoryError, Progress
+from storage.archive import ArchiveDirectoryError, Manifest, Progress
 from storage.child import holds_data
 from storage.errors import StoreBug
+from storage.owner import Owner
 
 app = group(
     "The store: its nodes, its schema, backups of it, and their restoring.",
@@ -40,6 +43,10 @@ app = group(
 app.registered_commands += store_nodes.app.registered_commands
 
 Archive = Annotated[Path, typer.Argument(help="The directory of the backup.", metavar="DIR")]
+Node = Annotated[
+    Path | None,
+    typer.Option(help="The store.env of a node on this machine, instead of --config."),
+]
 
 _TELL_EVERY = 0.5  # seconds
 _MIB = 1024 * 1024
@@ -49,6 +56,7 @@ _MIB = 1024 * 1024
     epilog=examples(
         "idp store migrate --dry-run --config production.toml",
         'idp store migrate --reason "before version 0.2" --config production.toml',
+        "idp store migrate --dry-run --config production.toml --owner-password owner",
     )
 )
 def migrate(
@@ -57,6 +65,10 @@ def migrate(
         bool, typer.Option("--dry-run", help="Tell what would be done; write nothing.")
     ] = False,
     reason: Reason = "",
+    owner_password: Annotated[
+        Path | None,
+        typer.Option(help="For a store elsewhere: the file with its owner's password."),
+    ] = None,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -64,13 +76,13 @@ def migrate(
     """Bring the store's schema to this version.
 
     A store that is running goes on, with the server of the version before. A server's own store is
-    brought to its version at every start; to do it earlier is for big spaces, where an index takes
-    its time.
+    brought to its version at every start, and one of several nodes when a node of this version
+    begins to lead; to do it earlier is for big spaces, where an index takes its time.
     """
     settings = settings_of(config, directory)
     at = now()
     try:
-        owner = running_owner(settings)
+        owner = _owner(settings, owner_password)
         if owner is not None:
             with contextlib.closing(owner):
                 names = migrations.migrate(owner, by=by(reason), now=at, dry_run=dry_run)
@@ -94,11 +106,13 @@ def migrate(
     epilog=examples(
         "idp store backup /backup/2026-11 --config production.toml",
         "idp store backup /backup/2026-11 --json --config production.toml",
+        "idp store backup /backup/2026-11-b --node /etc/idp/store.env",
     )
 )
 def backup(
     archive: Archive,
     *,
+    node: Node = None,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
@@ -109,12 +123,17 @@ def backup(
     goes on. It can then be restored to any moment since its first time, as long as this command
     runs more often than every hour: the store keeps its logs for the last two checkpoints.
     """
-    settings = settings_of(config, directory)
-    store = settings.directory / "store"
+    place = _place(node, config, directory)
+
+    def work(owner: Owner) -> Manifest:
+        return backups.backup(owner, _directory(place), archive, _reporter())
+
     try:
-        manifest = with_owner(
-            settings, lambda owner: backups.backup(owner, store, archive, _reporter())
-        )
+        if isinstance(place, NodeSettings):
+            with contextlib.closing(Owner.connect_to(place.address, place.owner_password)) as owner:
+                manifest = work(owner)
+        else:
+            manifest = with_owner(place, work)
     except ArchiveDirectoryError as error:
         raise CommandError(str(error)) from None
     size = sum(file.bytes for file in manifest.files)
@@ -145,24 +164,26 @@ def restore(
     until: Annotated[
         str | None, typer.Option(metavar=TIME, help="What was written before then, and no more.")
     ] = None,
+    node: Node = None,
     config: Config = None,
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup into an empty place; no server may run there.
+    """Restore a backup into an empty place; no server, or node, may run there.
 
     Every file is checked against what was backed up. The key-encryption key is not in the backup.
+    A node's backup is for the node of the same name; the other nodes join it anew.
 
     A TIME is as in ISO 8601, in UTC unless it says otherwise, or an age such as 90m, 2h or 7d.
     """
-    settings = settings_of(config, directory)
+    place = _place(node, config, directory)
     at = now()
     before = time_of("--until", until, at) if until is not None else None
     try:
         restored = restores.restore(
             archive,
-            settings.directory / "store",
-            settings.store.memory_bytes,
+            _directory(place),
+            place.memory_bytes if isinstance(place, NodeSettings) else place.store.memory_bytes,
             before=before,
             by=by(reason),
             now=at,
@@ -175,6 +196,35 @@ def restore(
         f"restored {restored.checkpoint} and {restored.rows_replayed} rows that were logged later",
         as_json=as_json,
     )
+
+
+def _owner(settings: Settings, password: Path | None) -> Owner | None:
+    """The owner's connection to a store that runs."""
+    if settings.store.topology == "child":
+        return running_owner(settings)
+    if password is None:
+        raise CommandError("the store runs elsewhere: repeat the command with --owner-password")
+    return store_nodes.writing_owner(settings.store, password)
+
+
+def _place(
+    node: Path | None, config: Path | None, directory: Path | None
+) -> Settings | NodeSettings:
+    """Where the files of a store are, on this machine."""
+    if node is not None:
+        if config is not None or directory is not None:
+            raise typer.BadParameter("give one of --node, --config and --directory")
+        return read_node(node)
+    settings = settings_of(config, directory)
+    if settings.store.topology != "child":
+        raise CommandError(
+            "the store runs elsewhere: repeat the command on the machine of a node, with --node"
+        )
+    return settings
+
+
+def _directory(place: Settings | NodeSettings) -> Path:
+    return place.directory if isinstance(place, NodeSettings) else place.directory / "store"
 
 
 def _reporter() -> Progress:

@@ -11,10 +11,11 @@ import msgspec
 import typer
 
 from conf import settings as configuration
-from conf.model import Address
+from conf.model import Address, StoreSettings
 from idp.commands.operating import actor, now
 from idp.commands.terminal import CommandError, Json, NeededReason, examples, show, span, table
 from storage.errors import NodeError
+from storage.owner import Owner
 from storage.replica_set import NodeReport, NodeState, ReplicaSet
 
 app = typer.Typer()
@@ -152,15 +153,26 @@ async def _watch(nodes: ReplicaSet, name: str, seconds: float) -> None:
             typer.echo(f"{lead.name} leads, in term {lead.promised}")
 
 
+def writing_owner(store: StoreSettings, owner_password: Path) -> Owner:
+    """A connection as the owner of the node that writes. Raises NodeError and Unavailable."""
+    nodes = ReplicaSet(store.addresses, _password(owner_password))
+    several = store.topology == "replicated"
+    address = asyncio.run(nodes.leader()) if several else nodes.addresses[0]
+    return Owner.connect_to(address, _password(owner_password))
+
+
 def _replica_set(config: Path, owner_password: Path) -> tuple[str, ReplicaSet]:
     store = configuration.load(config).store
     if store.topology == "child":
         raise CommandError("this server starts a store of its own, which has no other nodes")
+    return store.topology, ReplicaSet(store.addresses, _password(owner_password))
+
+
+def _password(file: Path) -> str:
     try:
-        password = owner_password.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{owner_password} cannot be read: {error}") from None
-    return store.topology, ReplicaSet(store.addresses, password)
+        raise CommandError(f"{file} cannot be read: {error}") from None
 
 
 async def _look(

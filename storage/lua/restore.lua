@@ -9,6 +9,10 @@ local vclock = table.copy(box.info.vclock)
 
 -- No row is missing between the checkpoint and the last one that is replayed.
 local function follows(header)
+    if (header.replica_id or 0) == 0 then
+        -- Of the node's own, as a promise is; nothing of the store's.
+        return false
+    end
     local lsn = vclock[header.replica_id] or 0
     if header.lsn <= lsn then
         return false
@@ -66,6 +70,14 @@ local replayed = order.before ~= nil and replay_all() or 0
 require('audit_trail').record('store_restored', order.now, {
     by = order.by, reason = order.reason, detail = { history = order.history, before = order.before },
 })
+if box.space.leadership ~= nil then
+    -- One of several nodes: the promotions of before are nobody's history now, and the others join this one anew.
+    for _, row in box.space.leadership:pairs() do
+        box.space.leadership:delete(row.term)
+    end
+    box.space.leadership:insert({ 0, '', setmetatable({}, { __serialize = 'map' }) })
+    box.space.promise:delete(1)
+end
 -- From here on it writes another history than the store that was backed up, under the same row numbers.
 box.space._schema:replace({ 'history', uuid.str() })
 box.snapshot()

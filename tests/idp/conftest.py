@@ -6,6 +6,8 @@ import pytest
 
 from idp import cli
 from tests.idp.installation import Installation
+from tests.idp.operator import Operator
+from tests.storage.nodes import Nodes
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -31,3 +33,19 @@ def here(directory: Path, run: Run) -> Iterator[Installation]:
     installation.start()
     yield installation
     installation.tarantool.stop()
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    """Three nodes of the test's own, of which none leads."""
+    started = Nodes(3)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def operator(directory: Path, nodes: Nodes, run: Run) -> Operator:
+    return Operator(directory, nodes, run)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,10 @@ async def _called_by_the_server(node: Node, procedure: str) -> Any:
 
 
 async def _settles(node: Node, lua: str, value: object) -> None:
-    for _ in range(200):
-        found = await node.eval(lua)
-        if found == value:
-            return
+    deadline = time.monotonic() + 10
+    while (found := await node.eval(lua)) != value:
+        assert time.monotonic() < deadline, found
         await asyncio.sleep(0.05)
-    raise AssertionError(found)
 
 
 async def test_a_node_of_a_later_version_brings_the_store_to_it_when_it_leads(
