@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
@@ -31,7 +31,7 @@ class File(msgspec.Struct, frozen=True):
     holds nothing that was written later.
     """
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{20}\.(snap|xlog)$")]
     bytes: int
     sha256: str
     at: float

@@ -379,3 +379,15 @@ def test_a_directory_with_other_files_is_left_alone(
     with pytest.raises(ArchiveDirectoryError, match="holds other files, and no backup"):
         back_up(owner, tarantool, archive)
     assert [path.name for path in archive.iterdir()] == ["holiday.jpg"]
+
+
+@pytest.mark.parametrize("name", ["abc.snap", "../00000000000000000001.snap", "1.snap"])
+def test_a_manifest_that_names_other_files_is_of_no_use(
+    archive: Path, tarantool: PrivateTarantool, owner: Owner, name: str
+) -> None:
+    manifest = back_up(owner, tarantool, archive)
+    file = msgspec.structs.replace(manifest.checkpoints[-1], name=name)
+    Archive.open(archive).write(msgspec.structs.replace(manifest, files=(file,)))
+
+    with pytest.raises(ArchiveDirectoryError, match=r"manifest\.json is not a manifest"):
+        Archive.open(archive)
