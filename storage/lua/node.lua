@@ -143,9 +143,11 @@ local function rejoin()
     if state.leads then
         error(name .. ' is the one that leads', 0)
     end
-    local file = assert(io.open(marker, 'w'))
-    file:write(tostring(state.promised))
-    file:close()
+    -- Whole or not at all: a node that sets its files aside forgets what it promised.
+    local file = assert(io.open(marker .. '.part', 'w'))
+    assert(file:write(tostring(state.promised)))
+    assert(file:close())
+    assert(fio.rename(marker .. '.part', marker))
     -- The caller hears of it first.
     fiber.create(function()
         fiber.sleep(0.1)

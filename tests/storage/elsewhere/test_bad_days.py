@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from storage import outcomes as o
-from storage.errors import StoreError, Unavailable, Uncertain
+from storage.errors import NodeError, StoreError, Unavailable, Uncertain
 from storage.store import Store
 from tests.storage.builders import NOW, at_once, issue_code, kinds, open_grant
 from tests.storage.nodes import PASSWORD, Node, Nodes
@@ -212,3 +212,33 @@ async def test_more_calls_than_may_wait_are_refused_at_once(
 
     nodes["a"].thaw()
     assert await asyncio.gather(*waiting) == [1] * 10
+
+
+async def test_a_node_that_cannot_write_its_promotion_takes_no_writes(nodes: Nodes) -> None:
+    if len(nodes.nodes) == 1:
+        pytest.skip("it is not promoted")
+    for node in nodes.nodes:
+        await node.eval("return node.fence(2)")
+    await full_disk(nodes["b"])
+
+    with pytest.raises(Exception, match="write to disk"):
+        await nodes["b"].eval("return node.lead(2, 'a test', 'to see')")
+    assert await nodes["b"].eval("return box.info.ro")
+
+    nodes["b"].limit_files()
+    assert (await nodes.promote("c")).leads
+
+
+async def test_a_node_that_cannot_note_its_promise_keeps_its_files(nodes: Nodes) -> None:
+    if len(nodes.nodes) == 1:
+        pytest.skip("it has nobody to join")
+    node = nodes["b"]
+    await node.eval(IGNORE_SIGXFSZ + "return true")
+    node.limit_files(0)
+
+    with pytest.raises(NodeError, match="File too large"):
+        await nodes.rejoin("b")
+    node.kill()
+    node.start()
+    await asyncio.to_thread(node.wait)
+    assert not list(node.directory.glob("aside-*"))
