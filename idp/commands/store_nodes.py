@@ -27,6 +27,7 @@ OwnerPassword = Annotated[
 Name = Annotated[str, typer.Argument(help="The node, by its IDP_STORE_NAME.")]
 
 _WATCH_SECONDS = 0.5
+_TURN_SECONDS = 1.0
 _MEBIBYTE = 1024 * 1024
 
 
@@ -77,7 +78,7 @@ def promote(
     A majority of nodes stops following the writer before, so that it cannot acknowledge anything
     any more. While a node leads, --node says to whom it hands over.
     """
-    _, nodes = _replica_set(config, owner_password)
+    nodes = _several(config, owner_password)
     lead = asyncio.run(nodes.promote(node, by=actor(), reason=reason))
     show(
         {"writer": lead.name, "term": lead.promised},
@@ -103,7 +104,7 @@ def rejoin(
 
     For a node that `idp store status` shows as outdated: it may hold what was never acknowledged.
     """
-    _, nodes = _replica_set(config, owner_password)
+    nodes = _several(config, owner_password)
     asyncio.run(nodes.rejoin(node, by=actor(), reason=reason))
     show(
         {"node": node},
@@ -129,21 +130,28 @@ def watch(
 
     Run one beside each node. Runs until it is stopped.
     """
-    _, nodes = _replica_set(config, owner_password)
+    nodes = _several(config, owner_password)
     asyncio.run(_watch(nodes, name, seconds))
 
 
 async def _watch(nodes: ReplicaSet, name: str, seconds: float) -> None:
-    led = time.monotonic()
+    led, agreed = time.monotonic(), None
     while True:
         # Watchers that begin a vote together could keep each other from a majority.
         await asyncio.sleep(_WATCH_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        present = time.monotonic()
         if any(state.leads for state in (await nodes.states()).values()):
-            led = time.monotonic()
+            led, agreed = present, None
             continue
-        if time.monotonic() - led < seconds:
+        if present - led < seconds:
             continue
-        if len(await nodes.suspect(name)) <= len(nodes.addresses) // 2:
+        watchers = sorted(await nodes.suspect(name))
+        if len(watchers) <= len(nodes.addresses) // 2:
+            agreed = None
+            continue
+        agreed = agreed or present
+        # One after the other: a second vote would depose whom the first has just elected.
+        if present - agreed < _TURN_SECONDS * watchers.index(name):
             continue
         try:
             lead = await nodes.promote(by=name, reason="nobody led")
@@ -166,6 +174,13 @@ def _replica_set(config: Path, owner_password: Path) -> tuple[str, ReplicaSet]:
     if store.topology == "child":
         raise CommandError("this server starts a store of its own, which has no other nodes")
     return store.topology, ReplicaSet(store.addresses, _password(owner_password))
+
+
+def _several(config: Path, owner_password: Path) -> ReplicaSet:
+    topology, nodes = _replica_set(config, owner_password)
+    if topology == "external":
+        raise CommandError("this store has one node, which always leads")
+    return nodes
 
 
 def _password(file: Path) -> str:

@@ -20,12 +20,13 @@ class Operator:
         (directory / "password").write_text(PASSWORD + "\n")
         (directory / "owner").write_text(OWNER_PASSWORD + "\n")
         addresses = ", ".join(f'"127.0.0.1:{node.port}"' for node in nodes.nodes)
+        topology = "replicated" if len(nodes.nodes) > 1 else "external"
         self.config = directory / "idp.toml"
         self.config.write_text(
             'issuer = "https://id.example.com"\ndirectory = "var"\n'
             'key_encryption_keys = [{ id = "tests", file = "key" }]\n'
             'test_numbers = [{ first = "+79990000000", last = "+79990000009", code = "000000" }]\n'
-            f'[store]\ntopology = "replicated"\naddresses = [{addresses}]\n'
+            f'[store]\ntopology = "{topology}"\naddresses = [{addresses}]\n'
             'password = { file = "password" }\n',
             encoding="utf-8",
         )

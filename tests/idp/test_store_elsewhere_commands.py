@@ -1,10 +1,11 @@
-"""`idp store migrate`, `backup` and `restore` of a store of three nodes."""
+"""`idp store migrate`, `backup` and `restore` of a store of three nodes, and of one."""
 
 import asyncio
 import datetime as dt
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,42 @@ def test_a_backup_without_the_nodes_directory_is_told(
     code, out, err = run("store", "backup", directory / "archive", "--node", env_of(node))
     assert (code, out) == (1, "")
     assert err == f"idp: {directory / 'nowhere' / 'backup.lock'}: No such file or directory\n"
+
+
+@pytest.fixture
+def alone(directory: Path, run: Run) -> Iterator[tuple[Operator, Node]]:
+    nodes = Nodes(1)
+    try:
+        nodes.start()
+        yield Operator(directory, nodes, run), nodes["a"]
+    finally:
+        nodes.stop()
+
+
+def test_a_store_of_one_node_is_migrated_backed_up_and_restored(
+    alone: tuple[Operator, Node], run: Run, directory: Path
+) -> None:
+    operator, node = alone
+    assert operator.store("migrate") == (0, "the schema is of this version\n", "")
+    archive, env = directory / "archive", env_of(node)
+    assert run("store", "backup", archive, "--node", env)[0] == 0
+    node.kill()
+    shutil.rmtree(node.directory)
+    node.directory.mkdir(mode=0o700)
+
+    assert run("store", "restore", archive, "--reason", "a fire", "--node", env)[0] == 0
+    node.start()
+    node.wait()
+    assert operator.status()[0] == 0
+    assert [it["reason"] for it in operator.audit("store_restored")] == ["a fire"]
+
+
+@pytest.mark.parametrize(
+    "command", [("promote",), ("rejoin", "a"), ("watch", "--name", "one")], ids=lambda it: it[0]
+)
+def test_a_node_that_is_alone_is_not_promoted(
+    alone: tuple[Operator, Node], command: tuple[str, ...]
+) -> None:
+    reason = () if command[0] == "watch" else ("--reason", "why not")
+    told = (1, "", "idp: this store has one node, which always leads\n")
+    assert alone[0].store(*command, *reason) == told
