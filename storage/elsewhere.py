@@ -34,7 +34,7 @@ class StoreElsewhere:
 
     def answers(self) -> bool:
         """Whether any node does."""
-        return any(map(_greets, self._addresses))
+        return any(map(greets_at, self._addresses))
 
     def alive(self) -> bool:
         """Say yes: it is nobody's here to restart."""
@@ -55,7 +55,8 @@ def store_of(settings: Settings) -> PrivateTarantool | StoreElsewhere:
     return StoreElsewhere(settings.store.addresses)
 
 
-def _greets(at: Address) -> bool:
+def greets_at(at: Address) -> bool:
+    """Whether a Tarantool listens at this address."""
     try:
         with socket.create_connection((at.host, at.port), 1) as client:
             client.settimeout(1)

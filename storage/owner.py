@@ -6,13 +6,18 @@ from typing import Any, Self
 import tarantool
 
 from conf.model import Address
+from storage.child import greets
+from storage.elsewhere import greets_at
 from storage.errors import StoreBug, Unavailable
 
 _CONNECT_SECONDS = 5.0
 
 
 class Owner:
-    """A connection that waits for its answer however long that takes, as a checkpoint may."""
+    """A connection that waits for its answer however long that takes, as a checkpoint may.
+
+    So it is made only to a Tarantool that greets: one that hangs would not be noticed.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -24,11 +29,15 @@ class Owner:
             password = (directory / "owner.password").read_text(encoding="ascii")
         except OSError as error:
             raise Unavailable(str(error)) from error
+        if not greets(directory / "tarantool.sock"):
+            raise Unavailable(f"{directory / 'tarantool.sock'}: it does not answer")
         return cls._connect(None, str(directory / "tarantool.sock"), password)
 
     @classmethod
     def connect_to(cls, address: Address, password: str) -> Self:
         """Connect to a node elsewhere. Raises Unavailable."""
+        if not greets_at(address):
+            raise Unavailable(f"{address.host}:{address.port}: it does not answer")
         return cls._connect(address.host, address.port, password)
 
     @classmethod

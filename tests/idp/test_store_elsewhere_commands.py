@@ -182,3 +182,12 @@ def test_a_node_that_is_alone_is_not_promoted(
     reason = () if command[0] == "watch" else ("--reason", "why not")
     told = (1, "", "idp: this store has one node, which always leads\n")
     assert alone[0].store(*command, *reason) == told
+
+
+def test_a_node_that_hangs_is_told(alone: tuple[Operator, Node], run: Run, directory: Path) -> None:
+    operator, node = alone
+    node.freeze()
+    told = f"idp: the store did not answer: 127.0.0.1:{node.port}: it does not answer\n"
+
+    assert operator.store("migrate") == (1, "", told)
+    assert run("store", "backup", directory / "archive", "--node", env_of(node)) == (1, "", told)
