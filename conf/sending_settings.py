@@ -26,7 +26,8 @@ def read_otp(table: Table) -> Otp:
         )
     }
     return Otp(
-        length=table.integer("length", standard.length, 4, 8),
+        # Four digits would be taken for the end of the number that a flash call comes from.
+        length=table.integer("length", standard.length, 5, 8),
         validity=table.integer("validity_seconds", standard.validity, 1, 600),
         tries=table.integer("tries", standard.tries, 1, 10),
         resend_after=table.integer("resend_after_seconds", standard.resend_after, 0, 600),
