@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from idp import metrics
+from idp.connections import IN_PROGRESS
 from idp.request_log import PROBES
 
 MOST_IN_PROGRESS: Final = 256
@@ -26,7 +27,6 @@ class Admission:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._in_progress = 0
         self._late = False
         self._looking = False
 
@@ -38,16 +38,12 @@ class Admission:
         if not self._looking:
             self._looking = True
             self._look_again()
-        if self._late and self._in_progress >= MOST_IN_PROGRESS:
+        if self._late and scope.get(IN_PROGRESS, 0) >= MOST_IN_PROGRESS:
             metrics.shed()
             # RFC 9110 15.6.4; nothing was looked at, so the request may be repeated.
             await Response(status_code=503, headers={"Retry-After": "1"})(scope, receive, send)
             return
-        self._in_progress += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._in_progress -= 1
+        await self._app(scope, receive, send)
 
     def _look_again(self) -> None:
         loop = asyncio.get_running_loop()

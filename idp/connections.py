@@ -5,12 +5,16 @@ or hold all its connections, without there ever being a request that could be re
 """
 
 import asyncio
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Far above what any endpoint takes, so that a moderate excess gets its 413 and not just an end.
 _MOST_BYTES = 256 * 1024
 _MOST_SECONDS = 20.0
+
+IN_PROGRESS: Final = "idp.in_progress"
+"""In a request's scope: how many others of this worker had no answer when it came, begun or not."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -42,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
         super().on_message_begin()
+        self.scope[IN_PROGRESS] = len(self.tasks)  # type: ignore[typeddict-unknown-key]
         self._await_request()
 
     def on_message_complete(self) -> None:

@@ -3,79 +3,112 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from idp import admission
 from idp.admission import MOST_IN_PROGRESS, Admission
+from idp.connections import BoundedProtocol
 
-STEPS = 4
-WORK = 0.001  # seconds for each step, in which the loop does nothing else
 MANY = 2 * MOST_IN_PROGRESS
 
 
+async def answer(send: Send) -> None:
+    headers = [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def busy(scope: Scope, receive: Receive, send: Send) -> None:
-    """Work in steps, between which other requests have their turn."""
-    for _ in range(STEPS):
-        time.sleep(WORK)  # noqa: ASYNC251 - the loop is late, which is the point
-        await asyncio.sleep(0)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    """Work for a moment, in which the loop does nothing else."""
+    time.sleep(0.002)  # noqa: ASYNC251 - which is the point
+    await answer(send)
 
 
 async def patient(scope: Scope, receive: Receive, send: Send) -> None:
     """Wait for somebody else, which costs nothing."""
-    await asyncio.sleep(0.2)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.sleep(0.5)
+    await answer(send)
 
 
-async def ask(guarded: Admission, path: str = "/token") -> Message:
-    sent: list[Message] = []
+class Worker:
+    """A listener as a worker has it, in front of an application."""
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
+    async def start(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(Admission(app), lifespan="off", log_config=None)
+        config.load()
+        state = ServerState()
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: BoundedProtocol(config=config, server_state=state, app_state={}),
+            "127.0.0.1",
+            backlog=2 * MANY,
+        )
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def ask(self, path: str = "/token", before: asyncio.Event | None = None) -> bytes:
+        """The head of the answer."""
+        reader, writer = await asyncio.open_connection(*self._server.sockets[0].getsockname())
+        if before is not None:
+            await before.wait()
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return head
 
-    await guarded({"type": "http", "path": path}, receive, send)
-    return sent[0]
+    async def ask_at_once(self, *more: str) -> list[bytes]:
+        """The heads of the answers to many requests, and to those for `more` paths among them."""
+        begin = asyncio.Event()
+        paths = ["/token"] * MANY + list(more)
+        asking = [asyncio.create_task(self.ask(path, begin)) for path in paths]
+        await asyncio.sleep(1)
+        begin.set()
+        return await asyncio.gather(*asking)
 
-
-async def statuses(guarded: Admission) -> Counter[int]:
-    """Those of many requests, of which more come while the first ones are in progress."""
-    first = [asyncio.create_task(ask(guarded)) for _ in range(MANY)]
-    await asyncio.sleep(0.05)
-    answers = await asyncio.gather(*first, *(ask(guarded) for _ in range(MANY)))
-    return Counter(it["status"] for it in answers)
-
-
-async def test_what_is_too_much_is_refused_and_the_rest_is_served() -> None:
-    guarded = Admission(busy)
-    found = await statuses(guarded)
-    assert found[200] >= MOST_IN_PROGRESS
-    assert found[503] > 0
-    assert (await ask(guarded))["status"] == 200
-
-
-async def test_a_refusal_says_when_to_come_again() -> None:
-    guarded = Admission(busy)
-    first = [asyncio.create_task(ask(guarded)) for _ in range(MANY)]
-    await asyncio.sleep(0.05)
-    refusal = await ask(guarded)
-    await asyncio.gather(*first)
-    assert (refusal["status"], dict(refusal["headers"])[b"retry-after"]) == (503, b"1")
+    def close(self) -> None:
+        self._server.close()
 
 
-async def test_a_probe_is_answered_under_overload() -> None:
-    guarded = Admission(busy)
-    first = [asyncio.create_task(ask(guarded)) for _ in range(MANY)]
-    await asyncio.sleep(0.05)
-    assert (await ask(guarded, "/livez"))["status"] == 200
-    await asyncio.gather(*first)
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    made = Worker()
+    yield made
+    made.close()
 
 
-async def test_requests_that_only_wait_are_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def statuses(heads: list[bytes]) -> Counter[bytes]:
+    return Counter(head[9:12] for head in heads)
+
+
+async def test_what_is_too_much_is_refused_and_the_rest_is_served(worker: Worker) -> None:
+    await worker.start(busy)
+    await worker.ask()
+    found = statuses(await worker.ask_at_once())
+    assert found[b"200"] >= MOST_IN_PROGRESS
+    assert found[b"503"] > 0
+    assert (await worker.ask())[9:12] == b"200"
+
+
+async def test_a_refusal_says_when_to_come_again(worker: Worker) -> None:
+    await worker.start(busy)
+    await worker.ask()
+    refused = [head for head in await worker.ask_at_once() if head[9:12] == b"503"]
+    assert all(b"\r\nretry-after: 1\r\n" in head.lower() for head in refused)
+
+
+async def test_a_probe_is_answered_under_overload(worker: Worker) -> None:
+    await worker.start(busy)
+    await worker.ask()
+    heads = await worker.ask_at_once("/livez", "/readyz")
+    assert statuses(heads[MANY:]) == {b"200": 2}
+
+
+async def test_requests_that_only_wait_are_not_too_many(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Whatever else the machine does: the loop itself has nothing to do.
     monkeypatch.setattr(admission, "_LATE", 60.0)
-    assert await statuses(Admission(patient)) == {200: 2 * MANY}
+    await worker.start(patient)
+    assert statuses(await worker.ask_at_once()) == {b"200": MANY}
