@@ -23,7 +23,8 @@ class SmppSettings:
 
     `source` is the sender where a channel has none; a sender of digits is of `source_ton` and
     `source_npi`, one with letters is alphanumeric. At most `window` submissions are without an
-    answer at a time. Each has half of `answer_timeout` for a place there, and half for its answer.
+    answer at a time. Each has a third of `answer_timeout` for a place there, and the rest for its
+    answer.
     """
 
     host: str

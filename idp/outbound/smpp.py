@@ -58,9 +58,10 @@ class SmppProvider:
         """Hand it over. Raises SubmissionRefused and SubmissionUncertain."""
         if self._failure is not None:
             raise ProviderUnavailable(self._failure)
-        seconds = self._settings.answer_timeout / 2  # the other half is left for the answer
+        # Whoever waits gives up before those in the window do: their places are worth nothing then.
+        waiting = self._settings.answer_timeout / 3
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(waiting):
                 await self._bound.wait()
                 await self._window.acquire()
         except TimeoutError:
@@ -68,7 +69,7 @@ class SmppProvider:
         try:
             if self._session is None:
                 raise ProviderUnavailable("its session has just ended")
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(2 * waiting):
                 return await self._submit(self._session, submission)
         except TimeoutError:
             raise SubmissionUncertain("no answer came in time") from None
