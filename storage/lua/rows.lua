@@ -12,11 +12,11 @@ local function tuple(space, row)
         names[space.id] = list
     end
     local fields = {}
-    local last = #names[space.id]
     for position, name in ipairs(names[space.id]) do
+        -- An absent field takes its place, the last one too: an update may set any of them later, and one that a
+        -- migration adds behind them.
         fields[position] = row[name]
-        -- An absent field takes its place, so that an update may set any of them later; it may append the last one.
-        if row[name] == nil and position < last then
+        if row[name] == nil then
             fields[position] = box.NULL
         end
     end
