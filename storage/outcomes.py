@@ -416,7 +416,7 @@ class NotBlocked(Outcome, frozen=True, tag="not_blocked"):
     """There is no block to lift."""
 
 
-# Messages
+# Sending
 
 
 class BlockedSending(Outcome, frozen=True, tag="blocked_sending"):

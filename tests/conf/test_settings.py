@@ -360,9 +360,8 @@ def test_the_settings_survive_the_way_to_a_worker(place: Path) -> None:
 def test_a_secret_is_not_shown_by_repr(place: Path) -> None:
     hsm = {"module": "kek", "token_label": "idp", "pin": "735190"}
     loaded = load(place, PRODUCTION, {"hsm": hsm})
-    for secret in ("735190",):
-        assert secret in loaded.to_json()
-        assert secret not in repr(loaded)
+    assert "735190" in loaded.to_json()
+    assert "735190" not in repr(loaded)
 
 
 def test_the_socket_lies_in_the_directory(tmp_path: Path) -> None:
