@@ -23,7 +23,7 @@ run: ## install what is missing, then start the server for development on this m
 
 test: ## install what is missing, then run the tests
 	@scripts/install.sh test
-	@$(BIN)/python3 -m pytest $(ARGS)
+	@$(BIN)/python3 -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: ## lint, formatting, types, Lua
 	@scripts/install.sh test

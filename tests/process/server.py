@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import ssl
@@ -19,12 +20,15 @@ STOP_SECONDS = 20.0
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Ports that nobody listens on, below those that the system gives to connections."""
     with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
-        ]
-        return [it.getsockname()[1] for it in sockets]
+        ports: list[int] = []
+        while len(ports) < number:
+            port = random.randrange(10_000, 32_768)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+        return ports
 
 
 KEY_ENCRYPTION_KEYS = '{ id = "tests", file = "key-encryption-key" }'

@@ -16,20 +16,13 @@ import asynctnt
 
 from conf.model import Address
 from storage.replica_set import NodeState, ReplicaSet
+from tests.process.server import free_ports
 from tests.storage.links import Links
 
 PROGRAM: Final = Path(__file__).parents[2] / "storage" / "lua" / "node.lua"
 PASSWORD: Final = "the-servers-password"
 OWNER_PASSWORD: Final = "the-owners-password"
 MEMORY: Final = 128 * 1024 * 1024
-
-
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 class Node:
