@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.links import Links
 from tests.process.server import free_ports
+from tests.storage.links import Links
 from tests.storage.nodes import PROGRAM, Node, Nodes
 
 SAMPLES = Path(__file__).parents[3] / "conf"
