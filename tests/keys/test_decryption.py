@@ -1,5 +1,6 @@
 """What our own decryption key takes and refuses."""
 
+import itertools
 import json
 from typing import Any
 
@@ -119,7 +120,9 @@ def test_another_content_encryption_is_refused(enc: str) -> None:
     assert reason(with_header(encrypt(), enc=enc)) == "enc is not accepted here"
 
 
-@pytest.mark.parametrize("kid", ["", "other", SigningKey.generate("ES256").kid])
+@pytest.mark.parametrize(
+    "kid", ["", "other", pytest.param(SigningKey.generate("ES256").kid, id="thumbprint")]
+)
 def test_the_kid_of_another_key_is_refused(kid: str) -> None:
     assert reason(encrypt(kid=kid)) == "kid is not the key's"
 
@@ -191,7 +194,7 @@ def test_an_ephemeral_key_that_is_not_on_the_curve_is_refused(changed: dict[str,
         KEY_POINT | {"kty": "oct"},
         KEY_POINT | {"x": 1},
     ],
-    ids=str,
+    ids=itertools.count(),  # keys are new each time
 )
 def test_an_ephemeral_key_of_another_kind_is_refused(epk: Any) -> None:
     assert reason(with_header(encrypt(), epk=epk)) == NOT_OURS

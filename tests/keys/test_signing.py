@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 from typing import Any
 
@@ -138,6 +139,7 @@ def as_json(key: Any, **changed: object) -> bytes:
         b"\xff",
         b'{"kty":["EC"]}',
     ],
+    ids=itertools.count(),  # keys are new each time, and belong into no test's name
 )
 def test_only_a_private_key_of_our_algorithms_signs(private_jwk: bytes) -> None:
     with pytest.raises(UnusableKey) as refused:
