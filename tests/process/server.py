@@ -15,7 +15,8 @@ from pathlib import Path
 from keys.sealing import create_key_encryption_key
 from tests.process.processes import descendants, ended, eventually
 
-START_SECONDS = 15.0
+# Patience with a machine that does other work, no claim: benchmarks/ measures what a start takes.
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 
