@@ -61,7 +61,12 @@ def _options() -> argparse.Namespace:
         help="of them have a session, a grant and a refresh token; all by default",
     )
     parser.add_argument("--seconds", type=float, default=5, help="of calls")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rows < 1:
+        parser.error("--rows must be at least 1")
+    if options.active is not None and options.active < 0:
+        parser.error("--active must not be negative")
+    return options
 
 
 def _measure(
