@@ -14,6 +14,14 @@ MEMORY = 128 * 1024 * 1024
 CALL_TIMEOUT = 5.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--everywhere",
+        action="store_true",
+        help="run all contract tests of the store in all topologies: 10 minutes more",
+    )
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

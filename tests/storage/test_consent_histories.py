@@ -17,7 +17,6 @@ from hypothesis.stateful import (
 )
 
 from storage import outcomes as o
-from storage.child import PrivateTarantool
 from storage.store import Store
 from tests.storage.builders import (
     NOW,
@@ -31,6 +30,7 @@ from tests.storage.builders import (
     room,
 )
 from tests.storage.consenting import Asked, consents_of, partner_request, sso
+from tests.storage.topologies import Served
 
 OPTIONAL = ("profile", "phone", "offline_access")
 SCOPES = st.sets(st.sampled_from(OPTIONAL))
@@ -209,11 +209,9 @@ def _text(scope: set[str]) -> str:
     return " ".join(("openid", *sorted(scope)))
 
 
-def test_every_history_of_consents_is_answered_as_the_model_answers(
-    tarantool: PrivateTarantool,
-) -> None:
+def test_every_history_of_consents_is_answered_as_the_model_answers(fresh: Served) -> None:
     with asyncio.Runner() as runner:
-        store = runner.run(Store.connect(tarantool.socket_path, tarantool.password, 5.0))
+        store = runner.run(fresh.store())
 
         class OurMachine(Machine):
             def __init__(self) -> None:

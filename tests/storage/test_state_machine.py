@@ -18,7 +18,6 @@ from hypothesis.stateful import (
 )
 
 from storage import outcomes as o
-from storage.child import PrivateTarantool
 from storage.records import By
 from storage.store import Store
 from tests.storage.builders import (
@@ -37,6 +36,7 @@ from tests.storage.builders import (
     open_grant,
 )
 from tests.storage.model import LIFETIMES, WRONG_TRIES, Model
+from tests.storage.topologies import Served
 
 ATTEMPTS = st.sampled_from(["one", "two"])
 CLIENTS = st.sampled_from([CLIENT] * 9 + ["other"])
@@ -258,9 +258,9 @@ class Machine(RuleBasedStateMachine):
         assert alive == self._model.alive(grant_id)
 
 
-def test_every_history_is_answered_as_the_model_answers(tarantool: PrivateTarantool) -> None:
+def test_every_history_is_answered_as_the_model_answers(fresh: Served) -> None:
     with asyncio.Runner() as runner:
-        store = runner.run(Store.connect(tarantool.socket_path, tarantool.password, 5.0))
+        store = runner.run(fresh.store())
 
         class OurMachine(Machine):
             def __init__(self) -> None:

@@ -14,6 +14,7 @@ from storage.store import Store
 from tests.storage.builders import NOW, at_once, issue_code, kinds, open_grant
 from tests.storage.nodes import PASSWORD, Node, Nodes
 from tests.storage.test_durability import IGNORE_SIGXFSZ
+from tests.storage.topologies import NODES, serving
 
 MEMORY = 64 * 1024 * 1024
 IMPATIENCE = 1.0  # seconds
@@ -33,17 +34,14 @@ FILL = """
 EMPTY = "box.space.filling:drop() return true"
 
 
-@pytest.fixture(params=[1, 3], ids=["external", "replicated"])
+@pytest.fixture(params=NODES)
 def nodes(request: pytest.FixtureRequest) -> Iterator[Nodes]:
     """Nodes of the test's own, with little memory, of which `a` answers."""
-    started = Nodes(request.param, memory=MEMORY)
-    try:
-        started.start()
-        if request.param > 1:
-            asyncio.run(started.promote())
+    with serving(request.param, MEMORY) as started:
         yield started
-    finally:
-        started.stop()
+
+
+of_several = pytest.mark.parametrize("nodes", ["replicated"], indirect=True)
 
 
 @contextlib.asynccontextmanager
@@ -175,11 +173,10 @@ async def test_nodes_that_refuse_connections_are_waited_for(
     assert isinstance(await code.redeem(store), o.Redeemed)
 
 
+@of_several
 async def test_full_disks_of_replicas_lose_nothing_and_are_taken_up_again(
     nodes: Nodes, store: Store, impatient: Store
 ) -> None:
-    if len(nodes.nodes) == 1:
-        pytest.skip("it has no replica")
     code = await issue_code(store)
     await full_disk(nodes["b"])
     await issue_code(store)
@@ -215,9 +212,8 @@ async def test_more_calls_than_may_wait_are_refused_at_once(
     assert await asyncio.gather(*waiting) == [len(migrations.names())] * 10
 
 
+@of_several
 async def test_a_node_that_cannot_write_its_promotion_takes_no_writes(nodes: Nodes) -> None:
-    if len(nodes.nodes) == 1:
-        pytest.skip("it is not promoted")
     for node in nodes.nodes:
         await node.eval("return node.fence(2)")
     await full_disk(nodes["b"])
@@ -230,9 +226,8 @@ async def test_a_node_that_cannot_write_its_promotion_takes_no_writes(nodes: Nod
     assert (await nodes.promote("c")).leads
 
 
+@of_several
 async def test_a_node_that_cannot_note_its_promise_keeps_its_files(nodes: Nodes) -> None:
-    if len(nodes.nodes) == 1:
-        pytest.skip("it has nobody to join")
     node = nodes["b"]
     await node.eval(IGNORE_SIGXFSZ + "return true")
     node.limit_files(0)

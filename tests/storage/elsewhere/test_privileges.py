@@ -61,9 +61,8 @@ async def test_no_space_is_read_or_written(connection: Any, space: str, owner: O
     assert await is_refused(connection.execute(f'SELECT * FROM "{space}"'))  # noqa: S608
 
 
+@pytest.mark.parametrize("nodes", ["replicated"], indirect=True)
 async def test_a_replica_refuses_what_it_would_answer_from_its_copy(nodes: Nodes) -> None:
-    if len(nodes.nodes) == 1:
-        pytest.skip("it has no replica")
     with pytest.raises(Unavailable):
         await Store.connect([nodes.nodes[-1].address] * 2, PASSWORD, 0.5)
     replica = await Store.connect([nodes.nodes[-1].address], PASSWORD, 0.5)
