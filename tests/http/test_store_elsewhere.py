@@ -1,6 +1,7 @@
 """A provider on a replicated store: what clients and customers notice when nodes are lost."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -42,6 +43,19 @@ def provider(nodes: Nodes) -> Iterator[Running]:
         assert "store_bug" not in running.server.output
 
 
+@contextlib.contextmanager
+def no_majority(nodes: Nodes) -> Iterator[None]:
+    states = asyncio.run(nodes.replica_set.states())
+    replicas = [node for node in nodes.nodes if not states[node.address].leads]
+    for node in replicas:
+        node.freeze()
+    try:
+        yield
+    finally:
+        for node in replicas:
+            node.thaw()
+
+
 def test_a_request_in_flight_waits_for_the_new_writer(nodes: Nodes, browser: Browser) -> None:
     party = RelyingParty(browser.provider)
     tokens = browser.tokens(party, new_test_number())
@@ -62,11 +76,7 @@ def test_a_request_in_flight_waits_for_the_new_writer(nodes: Nodes, browser: Bro
 def test_without_a_majority_everybody_is_told_to_come_again(nodes: Nodes, browser: Browser) -> None:
     party = RelyingParty(browser.provider)
     tokens = browser.tokens(party, new_test_number())
-    states = asyncio.run(nodes.replica_set.states())
-    replicas = [node for node in nodes.nodes if not states[node.address].leads]
-    for node in replicas:
-        node.freeze()
-    try:
+    with no_majority(nodes):
         answer = party.refresh(tokens["refresh_token"])
         assert answer.status_code == 503
         assert answer.json() == {"error": "temporarily_unavailable"}
@@ -74,8 +84,16 @@ def test_without_a_majority_everybody_is_told_to_come_again(nodes: Nodes, browse
         told = parameters_of(browser.authorize(party))
         assert told["error"] == "temporarily_unavailable"
         assert told["state"] == party.state
-    finally:
-        for node in replicas:
-            node.thaw()
     eventually(browser.provider.server.ready, "the store answers again", 10)
     assert party.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_a_probe_is_told_within_a_second(nodes: Nodes, provider: Running) -> None:
+    with no_majority(nodes), provider.client() as client:
+        for _ in range(3):
+            began = time.monotonic()
+            answer = client.get("/readyz")
+            assert time.monotonic() - began < 1
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+    eventually(provider.server.ready, "the store answers again", 10)
