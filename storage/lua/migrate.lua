@@ -16,16 +16,21 @@ end
 if order.dry_run then
     return migrator.pending(steps)
 end
-local names_applied = migrator.apply(steps, function(step)
+
+local function note(step)
     audit_trail.record('store_migrated', order.now, {
         by = order.by, reason = order.reason, detail = { migration = step.name },
     })
-end)
--- Of one of several nodes. The others take their time, too, to build an index.
-local replication = package.loaded.replication
-while replication ~= nil and not pcall(replication.await_write) do
-    if not replication.leads then
-        error('the node does not lead any more, and another one may not have this: repeat the command', 0)
-    end
 end
-return names_applied
+
+return migrator.alone(function()
+    local applied = migrator.apply(steps, note)
+    -- Of one of several nodes. The others take their time, too, to build an index.
+    local replication = package.loaded.replication
+    while replication ~= nil and not pcall(replication.await_write) do
+        if not replication.leads then
+            error('the node does not lead any more, and another one may not have this: repeat the command', 0)
+        end
+    end
+    return applied
+end)

@@ -27,7 +27,9 @@ function M.check()
 end
 
 function M.apply()
-    migrator.apply(M.steps)
+    migrator.alone(function()
+        return migrator.apply(M.steps)
+    end)
 end
 
 return M

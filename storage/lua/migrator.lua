@@ -96,6 +96,24 @@ local function apply(space, version, step, note)
     end)
 end
 
+-- Does `work` unless a migration is under way in this process, by whichever version's text: so it is noted where
+-- all of them look.
+function M.alone(work)
+    local other = package.loaded.migration
+    if other ~= nil then
+        error(('another migration runs, since %s: wait until it has ended'):format(
+            os.date('!%Y-%m-%dT%H:%M:%SZ', other.since)
+        ), 0)
+    end
+    package.loaded.migration = { since = os.time() }
+    local ok, result = pcall(work)
+    package.loaded.migration = nil
+    if not ok then
+        error(result, 0)
+    end
+    return result
+end
+
 -- Brings the store to the last of `steps`, each `{ name, up, text, backfill }`, and calls `note` in each transaction.
 -- Returns the names of those it applied.
 function M.apply(steps, note)

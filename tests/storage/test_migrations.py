@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from storage import migrations, offline
 from storage import outcomes as o
 from storage import owner as operator
 from storage.child import PrivateTarantool
-from storage.errors import StoreStartError
+from storage.errors import StoreBug, StoreStartError
 from storage.records import By
 from storage.store import Store
 from tests.storage.builders import (
@@ -187,6 +189,13 @@ async def test_requests_are_answered_while_an_index_is_built(bare: Bare) -> None
     assert await bare.eval("return box.space.person.index.name:count()") == many + written
 
 
+async def test_a_migration_that_failed_is_not_under_way(bare: Bare) -> None:
+    failing = "return migrator.alone(function() error('full', 0) end)"
+    for _ in range(2):
+        with pytest.raises(Exception, match="full"):
+            await bare.with_steps(failing, PEOPLE)
+
+
 async def backfilling(bare: Bare) -> None:
     await bare.with_steps(
         "require('tx').watch_writes() require('backfill').start(steps) return true", *ALL
@@ -269,6 +278,27 @@ def test_a_running_store_is_migrated_by_command_in_one_transaction_with_its_even
     assert migrations.migrate(owner, by=by, now=NOW, dry_run=False) == ["expand"]
     assert owner.eval(event) == '{"migration":"expand"}'
     assert migrations.migrate(owner, by=by, now=NOW, dry_run=False) == []
+    owner.close()
+
+
+async def test_while_a_migration_runs_another_operator_is_told_since_when(
+    fresh_tarantool: PrivateTarantool, fresh_owner: Owner
+) -> None:
+    await fresh_owner.eval("""
+        local fiber, migrator = require('fiber'), require('migrator')
+        fiber.create(migrator.alone, function() fiber.sleep(2) end)
+        return true
+    """)
+    owner = operator.Owner.connect(fresh_tarantool.directory)
+
+    with pytest.raises(StoreBug, match=r"another migration runs, since 20\S+: wait") as told:
+        migrations.migrate(owner, by=By("bob@ops"), now=NOW, dry_run=False)
+
+    at = re.search(r"since (\S+):", str(told.value))
+    assert at is not None
+    assert abs(dt.datetime.fromisoformat(at[1]).timestamp() - time.time()) < 10
+    await asyncio.sleep(2)
+    assert migrations.migrate(owner, by=By("bob@ops"), now=NOW, dry_run=False) == []
     owner.close()
 
 

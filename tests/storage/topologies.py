@@ -1,4 +1,4 @@
-"""Where a store may be: a server's own process, one node over TCP, or three. The contract is one."""
+"""Where a store is: a server's own process, one node over TCP, or three. The contract is one."""
 
 import asyncio
 import contextlib
