@@ -20,7 +20,8 @@ from storage.nodes import Place, greets
 
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
-_LEAD_SECONDS = 8.0  # a new writer waits to be followed
+_LEAD_SECONDS = 8.0  # a new writer waits to be followed; if it takes longer, it must answer
+_NO_LIMIT = -1.0  # as asynctnt has it
 _CATCH_UP_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 
@@ -34,6 +35,7 @@ class NodeState(msgspec.Struct, frozen=True):
     history: int
     rows: int  # how many it has taken, ever
     outdated: bool  # it holds what no other one knows, and must join anew
+    begins: bool = False  # it is about to lead, and brings the store to its version before
     following: str | None = None
 
     @property
@@ -97,30 +99,43 @@ class ReplicaSet:
             raise NodeError("nobody leads: promote a node first")
         return leader
 
+    async def is_led(self) -> bool:
+        """Whether a node leads, by a majority's acknowledgement of this moment, or is about to."""
+        found = await self.states()
+        leader = _leader(found)
+        return (leader is not None and await self._is_confirmed(leader)) or _beginning(found) != ""
+
     async def promote(self, name: str | None = None, *, by: str, reason: str) -> NodeState:
         """Make a node lead, and return it: `name`, unless another one holds more.
 
-        `by` and `reason` go to the audit trail with the first row that it writes.
+        `by` and `reason` go to the audit trail with the first row that it writes. It takes as long
+        as the migrations that the node brings.
 
-        Raises NodeError, also when a node leads already and no other one was named.
+        Raises NodeError, also when a node leads already and no other one was named. One that no
+        majority acknowledges does not count: it votes only if the others are too few.
         """
         found = await self.states()
         self._insist_on_majority(found)
         if name is not None:
             self._named(found, name)
-        leader = _leader(found)
+        if beginning := _beginning(found):
+            raise NodeError(f"{beginning} is about to lead: wait until it does")
+        leader, cut_off = _leader(found), None
+        if leader is not None and not await self._is_confirmed(leader):
+            leader, cut_off = None, leader
         if leader is not None and name in (None, found[leader].name):
             raise NodeError(f"{found[leader].name} leads already: name another node to have it")
         term = max(state.promised for state in found.values()) + 1
         voters: dict[Address, NodeState] = {}
         if leader is not None and name is not None:
             voters = await self._hand_over(leader, self._named(found, name), term)
-        voters |= await self._fence([at for at in found if at not in voters and at != leader], term)
+        left = [at for at in found if at not in voters and at not in (leader, cut_off)]
+        voters |= await self._fence(left, term)
+        if cut_off is not None and len(voters) < self.majority:
+            voters |= await self._fence([cut_off], term)
         self._insist_on_majority(voters)
         best = max(voters, key=lambda at: (voters[at].holds, voters[at].name == name))
-        lead: NodeState = await self._ask(
-            best, "lead", NodeState, term, by, reason, seconds=_LEAD_SECONDS
-        )
+        lead = await self._lead(best, term, by, reason)
         if not lead.leads:
             raise NodeError(f"{lead.name} was told to lead and has lost it again: try once more")
         return lead
@@ -155,6 +170,26 @@ class ReplicaSet:
                 return fenced
             await asyncio.sleep(_POLL_SECONDS)
         return {}
+
+    async def _lead(self, at: Address, term: int, by: str, reason: str) -> NodeState:
+        leading = asyncio.create_task(
+            self._ask(at, "lead", NodeState, term, by, reason, seconds=_NO_LIMIT)
+        )
+        try:
+            while not (await asyncio.wait({leading}, timeout=_LEAD_SECONDS))[0]:
+                await self._ask(at, "state", NodeState)
+            state: NodeState = leading.result()
+        finally:
+            leading.cancel()
+            await asyncio.wait({leading})
+        return state
+
+    async def _is_confirmed(self, leader: Address) -> bool:
+        try:
+            await self._ask(leader, "confirm", NodeState)
+        except NodeError:
+            return False
+        return True
 
     async def _fence(self, nodes: Sequence[Address], term: int) -> dict[Address, NodeState]:
         answers = await asyncio.gather(
@@ -223,6 +258,10 @@ class ReplicaSet:
                 return at
         names = ", ".join(sorted(state.name for state in found.values()))
         raise NodeError(f"no node that is named {name} answers: there are {names}")
+
+
+def _beginning(found: dict[Address, NodeState]) -> str:
+    return next((state.name for state in found.values() if state.begins), "")
 
 
 def _leader(found: dict[Address, NodeState]) -> Address | None:

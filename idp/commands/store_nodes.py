@@ -76,7 +76,8 @@ def promote(
     """Make a node lead: the one that holds most.
 
     A majority of nodes stops following the writer before, so that it cannot acknowledge anything
-    any more. While a node leads, --node says to whom it hands over.
+    any more. While a node leads, --node says to whom it hands over. A node of a later version
+    brings the store to it first, which is waited for.
     """
     nodes = _several(config, owner_password)
     lead = asyncio.run(nodes.promote(node, by=actor(), reason=reason))
@@ -128,7 +129,8 @@ def watch(
 ) -> None:
     """Promote a node when nobody leads, as soon as a majority of the watchers agrees.
 
-    Run one beside each node. Runs until it is stopped.
+    A node leads as long as a majority of the nodes acknowledges it, whoever else reaches it.
+    Run one watcher beside each node. Runs until it is stopped.
     """
     nodes = _several(config, owner_password)
     asyncio.run(_watch(nodes, name, seconds))
@@ -140,7 +142,7 @@ async def _watch(nodes: ReplicaSet, name: str, seconds: float) -> None:
         # Watchers that begin a vote together could keep each other from a majority.
         await asyncio.sleep(_WATCH_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         present = time.monotonic()
-        if any(state.leads for state in (await nodes.states()).values()):
+        if await nodes.is_led():
             led, agreed = present, None
             continue
         if present - led < seconds:
@@ -227,6 +229,8 @@ def _role(state: NodeState | None, report: NodeReport | None) -> str:
         return "writer"
     if state is not None and state.outdated:
         return "outdated"
+    if state is not None and state.begins:
+        return "beginning"
     return "replica" if state is not None and state.following else "waiting"
 
 

@@ -20,6 +20,7 @@ local REMEMBERED = 16 -- promotions that a node may have missed and yet follow
 local FRESH = 3 -- seconds that a watcher's suspicion counts
 
 local self, nodes -- this node's name; the URI of each by name
+local beginning = false -- is about to lead: it may have to bring the store to its version first
 local judged -- the term of the writer that was last decided about
 local suspicions = {} -- when each watcher last found no leader
 local latch = fiber.channel(1)
@@ -86,6 +87,7 @@ function M.state()
         name = self,
         replicaset = server.replicaset(),
         leads = replication.leads,
+        begins = beginning,
         promised = promised(),
         history = row.term,
         terms = M.terms(),
@@ -135,7 +137,9 @@ local begin = alone(function(term, by, reason)
     if term ~= promised() or term <= last().term then
         error(('%s was not fenced for term %d'):format(self, term), 0)
     end
+    beginning = true
     local ok, why = pcall(take_over, term, by, reason)
+    beginning = false
     if not ok then
         box.rollback()
         stop()
@@ -149,6 +153,18 @@ function M.lead(term, by, reason)
     local deadline = clock.monotonic() + WAIT
     while not pcall(replication.await_write) and clock.monotonic() < deadline do
         fiber.sleep(0.01)
+    end
+    return M.state()
+end
+
+-- Returns when a majority has acknowledged that this node leads; an error says that it does not, or that nobody knows.
+-- While a migration runs, the others build what it has built, and acknowledge nothing: no reason to replace this one.
+function M.confirm()
+    if not replication.leads then
+        box.error(box.error.READONLY)
+    end
+    if package.loaded.migration == nil then
+        replication.await_read()
     end
     return M.state()
 end

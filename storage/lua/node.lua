@@ -167,6 +167,7 @@ local function serve_as_one_of_several(promised)
         state = leadership.state,
         fence = leadership.fence,
         lead = leadership.lead,
+        confirm = leadership.confirm,
         note_rejoin = leadership.note_rejoin,
         rejoin = rejoin,
         suspect = leadership.suspect,

@@ -1,14 +1,19 @@
 """`idp store status`, `promote`, `rejoin` and `watch`, on three real nodes."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from storage import migrations
+from tests.idp.conftest import Run
 from tests.idp.operator import Operator, settled
+from tests.storage.links import Links
 from tests.storage.nodes import Nodes, eventually
 
 
@@ -76,26 +81,65 @@ def test_what_cannot_be_is_told_in_a_sentence(operator: Operator, nodes: Nodes) 
     assert err.startswith("idp: only 1 of 3 nodes answer, 2 must")
 
 
-def test_watchers_promote_when_a_majority_of_them_agrees(operator: Operator, nodes: Nodes) -> None:
+Watching = Callable[[Operator, str], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def watching() -> Iterator[Watching]:
+    """Starts watchers by their names."""
+    started = []
+
+    def watch(operator: Operator, name: str) -> subprocess.Popen[bytes]:
+        options = [*operator.options, "--seconds", "1", "--name", name]
+        command = [sys.executable, "-m", "idp", "store", "watch", *options]
+        # Python's own warnings are errors here.
+        started.append(subprocess.Popen(command, env=os.environ))
+        return started[-1]
+
+    yield watch
+    for watcher in started:
+        watcher.terminate()
+        watcher.wait()
+
+
+def test_watchers_promote_when_a_majority_of_them_agrees(
+    operator: Operator, nodes: Nodes, watching: Watching
+) -> None:
     operator.store("promote", "--reason", "the first one")
-    command = [sys.executable, "-m", "idp", "store", "watch", *operator.options, "--seconds", "1"]
-    # Python's own warnings are errors here.
-    watchers = [
-        subprocess.Popen([*command, "--name", name], env=os.environ) for name in ("one", "two")
-    ]
-    try:
-        watchers[1].terminate()
-        watchers[1].wait()
-        nodes["a"].kill()
-        with pytest.raises(AssertionError, match="never"):
-            eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 4)
-        watchers[1] = subprocess.Popen([*command, "--name", "two"], env=os.environ)
-        eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 20)
-    finally:
-        for watcher in watchers:
-            watcher.terminate()
-            watcher.wait()
+    watching(operator, "one")
+    nodes["a"].kill()
+    with pytest.raises(AssertionError, match="never"):
+        eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 4)
+
+    watching(operator, "two")
+
+    eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 20)
     assert [it["reason"] for it in operator.audit("node_promoted")] == [
         "the first one",
         "nobody led",
     ]
+
+
+def test_watchers_replace_a_writer_that_they_reach_and_the_other_nodes_do_not(
+    directory: Path, run: Run, watching: Watching
+) -> None:
+    def leading() -> set[str]:
+        states = asyncio.run(nodes.replica_set.states()).values()
+        return {state.name for state in states if state.leads}
+
+    with Links() as links:
+        nodes = Nodes(3, links)
+        try:
+            nodes.start()
+            operator = Operator(directory, nodes, run)
+            operator.store("promote", "--reason", "the first one")
+            settled(operator, a="writer", b="replica", c="replica")
+            for name in ("one", "two"):
+                watching(operator, name)
+            nodes.isolate("a")
+            eventually(lambda: bool(leading() & {"b", "c"}), "another writer", 20)
+            assert operator.audit("node_promoted")[-1]["by"] in {"one", "two"}
+            links.heal()
+            eventually(lambda: "a" not in leading(), "the old one knows of it", 10)
+        finally:
+            nodes.stop()

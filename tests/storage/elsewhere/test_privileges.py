@@ -20,6 +20,8 @@ NODE_FUNCTIONS = [
     "node.report",
     "node.fence",
     "node.lead",
+    "node.confirm",
+    "node.note_rejoin",
     "node.rejoin",
     "node.suspect",
 ]
