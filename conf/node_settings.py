@@ -13,6 +13,22 @@ _LINE: Final = re.compile(r"(?P<name>IDP_\w+)=(?P<quote>[\"']?)(?P<value>.*)(?P=
 _ADDRESS: Final = re.compile(r"(?:\[?(?P<host>[^\]]*)\]?:)?(?P<port>[0-9]{1,5})")
 _EVERYWHERE: Final = (None, "", "*", "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
 _MEMORY: Final = 256 * 1024 * 1024
+_NEEDED: Final = (
+    "IDP_STORE_DIRECTORY",
+    "IDP_STORE_NODES",
+    "IDP_STORE_NAME",
+    "IDP_STORE_PASSWORD",
+    "IDP_OWNER_PASSWORD",
+)
+
+
+class NodeIdentity(msgspec.Struct, frozen=True):
+    """Who a node is among all, and the passwords of the store's two users."""
+
+    name: str
+    nodes: tuple[str, ...]
+    server_password: str
+    owner_password: str
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
@@ -20,7 +36,7 @@ class NodeSettings(msgspec.Struct, frozen=True):
 
     directory: Path
     address: Address
-    owner_password: str
+    identity: NodeIdentity
     memory_bytes: int
 
 
@@ -31,12 +47,14 @@ def read_node(file: Path) -> NodeSettings:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from None
     found = {it["name"]: it["value"] for line in lines if (it := _LINE.fullmatch(line.strip()))}
-    needed = "IDP_STORE_DIRECTORY", "IDP_STORE_NODES", "IDP_STORE_NAME", "IDP_OWNER_PASSWORD"
-    faults = [f"{file}: {name} is not set" for name in needed if not found.get(name)]
+    faults = [f"{file}: {name} is not set" for name in _NEEDED if not found.get(name)]
     if faults:
         raise ConfigurationError(*faults)
     nodes = dict(re.findall(r"([^=,\s]+)=([^=,\s]+)", found["IDP_STORE_NODES"]))
-    listen = found.get("IDP_STORE_LISTEN") or nodes.get(found["IDP_STORE_NAME"], "")
+    name = found["IDP_STORE_NAME"]
+    if name not in nodes:
+        raise ConfigurationError(f"{file}: IDP_STORE_NODES does not name {name}")
+    listen = found.get("IDP_STORE_LISTEN") or nodes[name]
     address = _ADDRESS.fullmatch(listen)
     memory = found.get("IDP_STORE_MEMORY") or str(_MEMORY)
     if address is None or not memory.isdecimal():
@@ -46,6 +64,11 @@ def read_node(file: Path) -> NodeSettings:
     return NodeSettings(
         directory=Path(found["IDP_STORE_DIRECTORY"]),
         address=Address(host, int(address["port"])),
-        owner_password=found["IDP_OWNER_PASSWORD"],
+        identity=NodeIdentity(
+            name=name,
+            nodes=tuple(nodes),
+            server_password=found["IDP_STORE_PASSWORD"],
+            owner_password=found["IDP_OWNER_PASSWORD"],
+        ),
         memory_bytes=int(memory),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from conf.node_settings import NodeSettings
 from storage import offline
 from storage.archive import Archive, ArchiveDirectoryError, File, Manifest, Progress
 from storage.child import PrivateTarantool, holds_data
@@ -26,6 +27,7 @@ def restore(
     place: Path,
     memory_bytes: int,
     *,
+    node: NodeSettings | None = None,
     before: float | None,
     by: By,
     now: int,
@@ -33,15 +35,22 @@ def restore(
 ) -> Restored:
     """Restore an archive to what it held at its end, or `before` a moment in Unix seconds.
 
-    The store appears in its place as one file and at once, when everything else has succeeded.
+    It becomes a server's private store, or the first files of a `node`, whosever the archive is.
+    It appears in its place as one file and at once, when everything else has succeeded.
     Raises ArchiveDirectoryError and StoreStartError.
     """
     archive = Archive.open(directory)
     if archive.manifest is None:
         raise ArchiveDirectoryError(f"{directory} holds no backup")
     checkpoint, logs = _chosen(archive.manifest, before)
-    order = {"now": now, "history": archive.manifest.history, "before": before}
-    order |= {"by": by.by, "reason": by.reason}
+    order = {
+        "now": now,
+        "by": by.by,
+        "reason": by.reason,
+        "history": archive.manifest.history,
+        "before": before,
+        "node": msgspec.to_builtins(node.identity) if node is not None else None,
+    }
     with _empty_place(place, memory_bytes) as draft:
         _give(archive, draft, [checkpoint, *logs], progress)
         progress("loading", 0, 0)

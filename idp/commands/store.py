@@ -130,7 +130,8 @@ def backup(
 
     try:
         if isinstance(place, NodeSettings):
-            with contextlib.closing(Owner.connect_to(place.address, place.owner_password)) as owner:
+            password = place.identity.owner_password
+            with contextlib.closing(Owner.connect_to(place.address, password)) as owner:
                 manifest = work(owner)
         else:
             manifest = with_owner(place, work)
@@ -155,6 +156,7 @@ def backup(
         'idp store restore /backup/2026-11 --reason "a lost disk" --config production.toml',
         "idp store restore /backup/2026-11 --until 2026-11-22T10:30Z "
         '--reason "a wrong command at 10:31" --config production.toml',
+        'idp store restore /backup/2026-11 --reason "three machines" --node /etc/idp/store.env',
     )
 )
 def restore(
@@ -172,7 +174,9 @@ def restore(
     """Restore a backup into an empty place; no server, or node, may run there.
 
     Every file is checked against what was backed up. The key-encryption key is not in the backup.
-    A node's backup is for the node of the same name; the other nodes join it anew.
+    A backup becomes a server's private store or, with --node, the first node of a store elsewhere,
+    whichever of them it was made of; the other nodes join that one, and it gets the passwords of
+    its store.env.
 
     A TIME is as in ISO 8601, in UTC unless it says otherwise, or an age such as 90m, 2h or 7d.
     """
@@ -184,6 +188,7 @@ def restore(
             archive,
             _directory(place),
             place.memory_bytes if isinstance(place, NodeSettings) else place.store.memory_bytes,
+            node=place if isinstance(place, NodeSettings) else None,
             before=before,
             by=by(reason),
             now=at,

@@ -6,6 +6,7 @@
 local clock = require('clock')
 local fiber = require('fiber')
 local audit_trail = require('audit_trail')
+local identifier = require('identifier')
 local replication = require('replication')
 local install = require('install')
 local server = require('server')
@@ -234,13 +235,19 @@ M.hear = alone(function(peer)
     judged = peer.history
 end)
 
--- In an empty place: what the first promotion needs. `uuids` are those of all nodes, in their order.
-function M.found(uuids)
-    for number, uuid in ipairs(uuids) do
-        if box.space._cluster:get(number) == nil then
-            box.space._cluster:insert({ number, uuid })
+-- Gives each node the number of its rows, unless it has one.
+function M.introduce(names)
+    local cluster = box.space._cluster
+    for _, name in ipairs(names) do
+        if cluster.index.uuid:get(identifier(name)) == nil then
+            cluster:insert({ cluster.index.primary:max()[1] + 1, identifier(name) })
         end
     end
+end
+
+-- Where nodes of these names are to be, which have not led yet: what the first promotion needs.
+function M.found(names)
+    M.introduce(names)
     local leadership = box.schema.space.create('leadership', {
         format = {
             { name = 'term', type = 'unsigned' }, { name = 'name', type = 'string' },

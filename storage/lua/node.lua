@@ -4,7 +4,6 @@
 --     tarantool node.lua found    make the first files of several nodes in an empty place, and end
 --
 -- All comes from the environment: see conf/store.env.
-local digest = require('digest')
 local fiber = require('fiber')
 local fio = require('fio')
 
@@ -14,6 +13,7 @@ fio.umask(tonumber('077', 8))
 local here = debug.getinfo(1, 'S').source:match('^@(.*)/[^/]*$')
 package.path = here .. '/?.lua;' .. package.path
 
+local identifier = require('identifier')
 local server = require('server')
 
 local function setting(name)
@@ -53,12 +53,6 @@ local function files()
         end
     end
     return found
-end
-
--- A node keeps its identifier when it joins anew, so that there are never more than there are nodes.
-local function identifier(peer)
-    local hex = digest.md5_hex('idp store node ' .. peer)
-    return ('%s-%s-4%s-8%s-%s'):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
 end
 
 -- What the last run was told by `rejoin`: its promise, which outlives its files.
@@ -180,11 +174,7 @@ end
 local promised = boot()
 if founding then
     require('install').all(passwords)
-    local uuids = {}
-    for number, peer in ipairs(order) do
-        uuids[number] = identifier(peer)
-    end
-    require('leadership').found(uuids)
+    require('leadership').found(order)
     box.snapshot()
     os.exit(0)
 elseif single then

@@ -1,5 +1,7 @@
 -- Replays write-ahead logs, oldest first, on the checkpoint that is loaded, and writes a checkpoint of the result.
--- `order.before` is the moment (Unix seconds and parts of one) of the first transaction that is left out.
+-- `order.before` is the moment (Unix seconds and parts of one) of the first transaction that is left out. `order.node`
+-- is the node that the files are for, if it is not a server's private store: its name, those of all, the passwords.
+local fio = require('fio')
 local uuid = require('uuid')
 local xlog = require('xlog')
 
@@ -70,6 +72,30 @@ local replayed = order.before ~= nil and replay_all() or 0
 require('audit_trail').record('store_restored', order.now, {
     by = order.by, reason = order.reason, detail = { history = order.history, before = order.before },
 })
+
+-- Gives the files to the node, whosever they were.
+local function hand_over(node)
+    local leadership = require('leadership')
+    leadership.introduce(node.nodes)
+    if #node.nodes > 1 and box.space.leadership == nil then
+        leadership.found(node.nodes)
+    end
+    box.schema.user.passwd('idp', node.server_password)
+    box.schema.user.passwd('owner', node.owner_password)
+end
+
+-- A checkpoint names its node in its head, which is plain text.
+local function sign(path, identifier)
+    local file = assert(fio.open(path, { 'O_RDWR' }))
+    local _, before = assert(file:pread(1024, 0):find('\nInstance: '))
+    assert(file:pwrite(identifier, before))
+    assert(file:fsync())
+    file:close()
+end
+
+if order.node ~= nil then
+    hand_over(order.node)
+end
 if box.space.leadership ~= nil then
     -- One of several nodes: the promotions of before are nobody's history now, and the others join this one anew.
     for _, row in box.space.leadership:pairs() do
@@ -81,4 +107,9 @@ end
 -- From here on it writes another history than the store that was backed up, under the same row numbers.
 box.space._schema:replace({ 'history', uuid.str() })
 box.snapshot()
+if order.node ~= nil then
+    local checkpoints = fio.glob(fio.pathjoin(box.cfg.memtx_dir, '*.snap'))
+    table.sort(checkpoints)
+    sign(checkpoints[#checkpoints], require('identifier')(order.node.name))
+end
 return replayed

@@ -13,9 +13,11 @@ import pytest
 
 from storage import migrations
 from storage.store import Store
+from tests.conftest import connect
 from tests.idp.conftest import Run
+from tests.idp.installation import Installation
 from tests.idp.operator import Operator, settled
-from tests.storage.builders import open_grant
+from tests.storage.builders import Owner, open_grant
 from tests.storage.nodes import PASSWORD, Node, Nodes
 
 FORGET = """
@@ -153,6 +155,82 @@ def alone(directory: Path, run: Run) -> Iterator[tuple[Operator, Node]]:
         yield Operator(directory, nodes, run), nodes["a"]
     finally:
         nodes.stop()
+
+
+async def private_customers(here: Installation) -> Any:
+    store = await connect(here.tarantool)
+    await open_grant(store)
+    await store.close()
+    owner = await Owner.connect(here.tarantool.directory)
+    customers = await owner.eval(CUSTOMERS)
+    await owner.close()
+    return customers
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["external", "replicated"])
+def test_a_servers_own_store_moves_to_nodes(here: Installation, run: Run, count: int) -> None:
+    customers = asyncio.run(private_customers(here))
+    archive, there = here.directory / "archive", here.directory / "there"
+    there.mkdir()
+    assert run("store", "backup", archive, "--config", here.config)[0] == 0
+    nodes = Nodes(count)
+    try:
+        founder = nodes.nodes[0]
+        restore = ("store", "restore", archive, "--reason", "three machines")
+        assert run(*restore, "--node", env_of(founder))[0] == 0
+        for node in nodes.nodes:
+            node.start()
+        for node in nodes.nodes:
+            node.wait()
+        operator = Operator(there, nodes, run)
+        if count > 1:
+            assert operator.store("promote", "--reason", "restored")[0] == 0
+            settled(operator, a="writer", b="replica", c="replica")
+            lose(operator, nodes, "a")
+            settled(operator, a="replica", b="writer", c="replica")
+        for node in nodes.nodes:
+            assert ask(node, CUSTOMERS) == customers
+        sign_in(nodes)
+        assert operator.status()[0] == 0
+        assert [it["reason"] for it in operator.audit("store_restored")] == ["three machines"]
+    finally:
+        nodes.stop()
+
+
+def lose(operator: Operator, nodes: Nodes, name: str) -> None:
+    """Lose a writer with all its files; it joins the next one."""
+    nodes[name].kill()
+    shutil.rmtree(nodes[name].directory)
+    nodes[name].directory.mkdir(mode=0o700)
+    assert operator.store("promote", "--reason", "it is gone")[0] == 0
+    nodes[name].start()
+    nodes[name].wait()
+
+
+def test_the_backup_of_a_node_is_restored_as_another_one(
+    led: Operator, nodes: Nodes, run: Run, directory: Path
+) -> None:
+    sign_in(nodes)
+    archive, kept = directory / "archive", ask(nodes["a"], CUSTOMERS)
+    assert run("store", "backup", archive, "--node", env_of(nodes["a"]))[0] == 0
+    for node in nodes.nodes:
+        node.kill()
+        shutil.rmtree(node.directory)
+        node.directory.mkdir(mode=0o700)
+    restore = ("store", "restore", archive, "--reason", "a fire", "--node", env_of(nodes["c"]))
+    assert run(*restore)[0] == 0
+    for node in nodes.nodes:
+        node.start()
+    for node in nodes.nodes:
+        node.wait()
+
+    assert led.store("promote", "--reason", "restored")[0] == 0
+
+    settled(led, a="writer", b="replica", c="replica")
+    assert ask(nodes["b"], CUSTOMERS) == kept
+    lose(led, nodes, "a")
+    settled(led, a="replica", b="writer", c="replica")
+    sign_in(nodes)
 
 
 def test_a_store_of_one_node_is_migrated_backed_up_and_restored(
