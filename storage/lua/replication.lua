@@ -11,7 +11,8 @@ local M = {
 }
 
 local WAIT = 0.8 -- seconds; less than a caller waits for one attempt
-local POLL = 0.0005 -- seconds; Tarantool tells nobody of an acknowledgement
+local POLL = 0.0001 -- seconds; Tarantool tells nobody of an acknowledgement, and a look takes a tenth of that
+local CLOSE = 60 -- seconds between two silences
 local BARRIER = 2 -- the row of `heartbeat` that gives a read something to be acknowledged
 
 local copies = 0 -- replicas that must have a row
@@ -19,6 +20,7 @@ local acknowledged = 0 -- the last of our rows that so many have
 local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
 local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
+local silence -- the last time for which nobody could be told anything: `since`, and `till` when it is over
 
 local function acknowledged_by_enough()
     local found = {}
@@ -59,10 +61,31 @@ local function await(lsn)
     return acknowledged >= lsn
 end
 
-local function insist(reached)
+-- Notes by the callers' clocks when acknowledgements stopped, and when they came again. Two close ones are one.
+local function note(reached, now)
+    if reached and silence ~= nil and silence.till == nil then
+        silence.till = now
+    elseif not reached and (silence == nil or silence.till ~= nil) then
+        local goes_on = silence ~= nil and now - silence.till < CLOSE
+        silence = { since = goes_on and silence.since or now - 1 }
+    end
+end
+
+local function insist(reached, now)
+    if now ~= nil then
+        note(reached, now)
+    end
     if not reached then
         box.error({ code = box.error.TIMEOUT, reason = 'too few replicas have acknowledged it' })
     end
+end
+
+-- From when on anybody can have been told of a write that was made at `moment`.
+function M.told_from(moment, now)
+    if silence == nil or moment < silence.since or (silence.till ~= nil and moment > silence.till) then
+        return moment
+    end
+    return silence.till or now
 end
 
 -- One row for all the reads that came while the one before was written.
@@ -82,15 +105,15 @@ local function write_barriers()
     end
 end
 
--- Returns when what was written holds; an error says that nobody knows whether it does.
-function M.await_write()
+-- Returns when what was written holds; an error says that nobody knows whether it does. `now` is the caller's, if any.
+function M.await_write(now)
     if copies > 0 then
-        insist(await(box.info.lsn))
+        insist(await(box.info.lsn), now)
     end
 end
 
 -- Returns when this node led later than the read.
-function M.await_read()
+function M.await_read(now)
     if copies == 0 then
         return
     end
@@ -98,7 +121,7 @@ function M.await_read()
     local batch = reads
     asked:signal()
     batch.written:wait(WAIT)
-    insist(batch.lsn ~= nil and await(batch.lsn))
+    insist(batch.lsn ~= nil and await(batch.lsn), now)
 end
 
 -- Begins as one of several nodes, which does not lead.
@@ -111,6 +134,7 @@ end
 
 function M.lead(term)
     acknowledged = 0
+    silence = nil
     M.term = term
     M.leads = true
 end

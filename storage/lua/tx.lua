@@ -70,6 +70,7 @@ function M.procedure(decide)
         if not replication.leads then
             box.error(box.error.READONLY)
         end
+        local now = args ~= nil and args.now or nil
         wrote = false
         box.begin()
         local ok, answer = pcall(decide, args)
@@ -79,10 +80,10 @@ function M.procedure(decide)
         end
         if wrote then
             commit_write()
-            replication.await_write()
+            replication.await_write(now)
         else
             wait_for_what_was_seen()
-            replication.await_read()
+            replication.await_read(now)
         end
         return answer
     end

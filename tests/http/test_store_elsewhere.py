@@ -33,9 +33,6 @@ def provider(nodes: Nodes) -> Iterator[Running]:
     toml = (
         f'store = {{ topology = "replicated", addresses = [{addresses}], '
         f'password = "{PASSWORD}" }}\n'
-        # The requests in between wait for the store for as long as they may, which takes longer
-        # than the default: the rotation that nobody was told of must still be had again.
-        "lifetimes = { refresh_grace_seconds = 60 }\n"
     )
     with run_provider(toml=toml) as running:
         yield running

@@ -4,6 +4,7 @@ local families = require('families')
 local grants = require('grants')
 local sessions = require('sessions')
 local audit_trail = require('audit_trail')
+local replication = require('replication')
 local words = require('words')
 
 local M = {}
@@ -28,7 +29,7 @@ local function rotated(grant)
 end
 
 -- RFC 9700 4.14.2: a replayed refresh token ends the grant. The current one is the only one that rotates; the previous
--- is honoured until its successor is first used, and at most for `refresh_grace` seconds.
+-- is honoured until its successor is first used, and at most for `refresh_grace` seconds since anybody may know it.
 function M.refresh_rotate(args)
     local family = box.space.refresh:get(args.grant_id)
     if family == nil then
@@ -59,7 +60,7 @@ function M.refresh_rotate(args)
         if families.rotated_by(family, args.attempt) then
             return rotated(grant)
         end
-        if args.now - family.rotated_at < args.lifetimes.refresh_grace then
+        if args.now - replication.told_from(family.rotated_at, args.now) < args.lifetimes.refresh_grace then
             -- A lost answer looks like this, and so does a thief who keeps in step.
             audit_trail.record('refresh_token_repeated', args.now, {
                 sub = grant.sub, client_id = grant.client_id, detail = { grant_id = args.grant_id },
