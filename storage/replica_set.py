@@ -120,7 +120,8 @@ class ReplicaSet:
             self._named(found, name)
         if beginning := _beginning(found):
             raise NodeError(f"{beginning} is about to lead: wait until it does")
-        leader, cut_off = _leader(found), None
+        leader = _leader(found)
+        cut_off: Address | None = None
         if leader is not None and not await self._is_confirmed(leader):
             leader, cut_off = None, leader
         if leader is not None and name in (None, found[leader].name):

@@ -96,6 +96,17 @@ async def test_a_full_disk_of_the_writer_acknowledges_nothing(
     assert isinstance(await code.redeem(store), o.Redeemed)
 
 
+@of_several
+async def test_a_writer_with_a_full_disk_is_replaced(nodes: Nodes, store: Store) -> None:
+    code = await issue_code(store)
+    await full_disk(nodes["a"])
+    assert not await nodes.replica_set.is_led()
+
+    assert (await nodes.promote()).name != "a"
+
+    assert isinstance(await code.redeem(store), o.Redeemed)
+
+
 async def test_full_memory_refuses_writes_and_passes(
     nodes: Nodes, store: Store, impatient: Store
 ) -> None:

@@ -14,7 +14,6 @@ from storage.errors import NodeError, StoreError, Unavailable, Uncertain
 from storage.replica_set import NodeState, ReplicaSet
 from storage.store import Store
 from tests.storage.builders import (
-    LIFETIMES,
     NOW,
     Grant,
     at_once,
@@ -23,50 +22,22 @@ from tests.storage.builders import (
     open_grant,
     successor,
 )
-from tests.storage.links import Links
-from tests.storage.nodes import OWNER_PASSWORD, PASSWORD, Node, Nodes
+from tests.storage.elsewhere.three import PATIENCE, becomes, three_nodes, to
+from tests.storage.nodes import OWNER_PASSWORD, Nodes
 
-PATIENCE = 4.5  # seconds, as a server's
 CUSTOMERS = 20
 
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    """Three nodes of the test's own, of which `a` leads."""
-    with Links() as links:
-        started = Nodes(3, links)
-        try:
-            started.start()
-            leader = asyncio.run(started.promote())
-            assert leader.name == "a"
-            yield started
-        finally:
-            started.stop()
+    with three_nodes() as started:
+        yield started
 
 
 @pytest.fixture
 async def store(nodes: Nodes) -> AsyncIterator[Store]:
     async with to(*nodes.nodes) as connected:
         yield connected
-
-
-@contextlib.asynccontextmanager
-async def to(*nodes: Node, patience: float = PATIENCE) -> AsyncIterator[Store]:
-    store = await Store.connect([node.address for node in nodes], PASSWORD, patience)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def becomes(nodes: Nodes, name: str, is_so: Callable[[NodeState], bool]) -> NodeState:
-    deadline = time.monotonic() + 10
-    while True:
-        state = (await nodes.replica_set.states()).get(nodes[name].address)
-        if state is not None and is_so(state):
-            return state
-        assert time.monotonic() < deadline, state
-        await asyncio.sleep(0.05)
 
 
 async def follows(nodes: Nodes, name: str, leader: str) -> None:
@@ -320,92 +291,6 @@ async def test_a_leader_is_not_replaced_unless_another_one_is_named(nodes: Nodes
         await nodes.rejoin("a")
 
 
-async def test_a_node_leads_as_long_as_a_majority_acknowledges_it(nodes: Nodes) -> None:
-    assert await nodes.replica_set.is_led()
-    nodes["b"].kill()
-    assert await nodes.replica_set.is_led()
-    nodes["c"].freeze()
-    assert not await nodes.replica_set.is_led()
-    nodes["c"].thaw()
-    assert await nodes.replica_set.is_led()
-
-
-async def test_a_writer_that_only_its_clients_reach_is_replaced(nodes: Nodes, store: Store) -> None:
-    code = await issue_code(store)
-    nodes.isolate("a")
-    assert not await nodes.replica_set.is_led()
-
-    leader = await nodes.promote()
-
-    assert leader.name in "bc"
-    assert await nodes.replica_set.is_led()
-    assert isinstance(await code.redeem(store), o.Redeemed)
-    assert nodes.links is not None
-    nodes.links.heal()
-    await becomes(nodes, "a", lambda state: not state.leads)
-
-
-async def test_a_writer_without_acknowledgement_votes_where_the_others_are_too_few(
-    nodes: Nodes, store: Store
-) -> None:
-    code = await issue_code(store)
-    nodes["c"].kill()
-    await nodes["b"].eval("box.cfg({ replication = {} }) return true")
-    assert not await nodes.replica_set.is_led()
-
-    assert (await nodes.promote()).name == "a"
-
-    assert await nodes.replica_set.is_led()
-    assert isinstance(await code.redeem(store), o.Redeemed)
-
-
-# Sleeps as a migration with a big index would, after the promotion is in the log.
-SLOW_UPGRADE = """
-    local fiber, install, seconds = require('fiber'), require('install'), ...
-    local upgrade = install.upgrade
-    install.upgrade = function() fiber.sleep(seconds) upgrade() end
-    return true
-"""
-
-
-@pytest.fixture
-async def beginning(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[asyncio.Task[NodeState]]:
-    """A promotion of `b` that takes longer than an operator's patience with a silent node."""
-    monkeypatch.setattr("storage.replica_set._LEAD_SECONDS", 0.5)
-    await nodes["b"].eval(SLOW_UPGRADE, 3)
-    nodes["a"].kill()
-    task = asyncio.create_task(nodes.promote("b"))
-    await becomes(nodes, "b", lambda state: state.begins)
-    yield task
-    task.cancel()
-    await asyncio.wait({task})
-
-
-async def test_a_promotion_takes_as_long_as_what_the_new_writer_brings(
-    nodes: Nodes, beginning: asyncio.Task[NodeState]
-) -> None:
-    assert await nodes.replica_set.is_led()
-    with pytest.raises(NodeError, match="b is about to lead: wait until it does"):
-        await nodes.promote()
-
-    lead = await beginning
-
-    assert (lead.name, lead.leads, lead.begins) == ("b", True, False)
-
-
-async def test_a_promotion_gives_up_a_node_that_does_not_answer_any_more(
-    nodes: Nodes, beginning: asyncio.Task[NodeState]
-) -> None:
-    nodes["b"].freeze()
-    async with asyncio.timeout(5):
-        with pytest.raises(NodeError, match="it does not answer"):
-            await beginning
-    nodes["b"].thaw()
-    await becomes(nodes, "b", lambda state: state.leads)
-
-
 # Bad days
 
 
@@ -461,49 +346,3 @@ async def test_a_race_with_replication_pending_has_one_winner(nodes: Nodes, stor
     answers = await asyncio.gather(*racers)
 
     assert kinds(answers) == {o.Redeemed: 1, o.Replayed: 49}
-
-
-@contextlib.asynccontextmanager
-async def silent(nodes: Nodes) -> AsyncIterator[None]:
-    """Without an acknowledgement of anybody, until no call waits for one any more."""
-    nodes["b"].freeze()
-    nodes["c"].freeze()
-    try:
-        yield
-        await asyncio.sleep(1)
-    finally:
-        nodes["b"].thaw()
-        nodes["c"].thaw()
-
-
-async def test_the_grace_begins_when_a_rotation_can_be_told(nodes: Nodes, store: Store) -> None:
-    # RFC 9700 4.14.2 ends a grant whose token is replayed; nobody has what was never told.
-    tried, not_again, known = await at_once(open_grant(store) for _ in range(3))
-    await known.rotate(store, known.token, now=NOW - 2)
-    grace, end = LIFETIMES.refresh_grace, NOW + 60
-    async with silent(nodes), to(nodes["a"], patience=1) as impatient:
-        for grant in (tried, not_again):
-            with pytest.raises(Uncertain):
-                await grant.rotate(impatient, grant.token, now=NOW)
-        with pytest.raises(Uncertain):
-            await tried.rotate(impatient, tried.token, now=NOW + grace)
-    await store.ready(now=end)
-
-    assert isinstance(await tried.rotate(store, tried.token, now=end + grace - 1), o.Rotated)
-    assert await not_again.rotate(store, not_again.token, now=end + grace) == o.Replayed()
-    assert await known.rotate(store, known.token, now=end) == o.Replayed()
-
-
-async def test_a_second_outage_soon_after_the_first_is_the_same(nodes: Nodes, store: Store) -> None:
-    grant = await open_grant(store)
-    async with to(nodes["a"], patience=1) as impatient:
-        async with silent(nodes):
-            with pytest.raises(Uncertain):
-                await grant.rotate(impatient, grant.token, now=NOW)
-        await store.ready(now=NOW + 20)
-        async with silent(nodes):
-            with pytest.raises(Uncertain):
-                await impatient.ready(now=NOW + 25)
-    await store.ready(now=NOW + 50)
-
-    assert isinstance(await grant.rotate(store, grant.token, now=NOW + 55), o.Rotated)

@@ -1,0 +1,72 @@
+"""A rotation that nobody could be told of is no replay when it is repeated."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from storage import outcomes as o
+from storage.errors import Uncertain
+from storage.store import Store
+from tests.storage.builders import LIFETIMES, NOW, at_once, open_grant
+from tests.storage.elsewhere.three import three_nodes, to
+from tests.storage.nodes import Nodes
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    with three_nodes() as started:
+        yield started
+
+
+@pytest.fixture
+async def store(nodes: Nodes) -> AsyncIterator[Store]:
+    async with to(*nodes.nodes) as connected:
+        yield connected
+
+
+@contextlib.asynccontextmanager
+async def silent(nodes: Nodes) -> AsyncIterator[None]:
+    """Without an acknowledgement of anybody, until no call waits for one any more."""
+    nodes["b"].freeze()
+    nodes["c"].freeze()
+    try:
+        yield
+        await asyncio.sleep(1)
+    finally:
+        nodes["b"].thaw()
+        nodes["c"].thaw()
+
+
+async def test_the_grace_begins_when_a_rotation_can_be_told(nodes: Nodes, store: Store) -> None:
+    # RFC 9700 4.14.2 ends a grant whose token is replayed; nobody has what was never told.
+    tried, not_again, known = await at_once(open_grant(store) for _ in range(3))
+    await known.rotate(store, known.token, now=NOW - 2)
+    grace, end = LIFETIMES.refresh_grace, NOW + 60
+    async with silent(nodes), to(nodes["a"], patience=1) as impatient:
+        for grant in (tried, not_again):
+            with pytest.raises(Uncertain):
+                await grant.rotate(impatient, grant.token, now=NOW)
+        with pytest.raises(Uncertain):
+            await tried.rotate(impatient, tried.token, now=NOW + grace)
+    await store.ready(now=end)
+
+    assert isinstance(await tried.rotate(store, tried.token, now=end + grace - 1), o.Rotated)
+    assert await not_again.rotate(store, not_again.token, now=end + grace) == o.Replayed()
+    assert await known.rotate(store, known.token, now=end) == o.Replayed()
+
+
+async def test_a_second_outage_soon_after_the_first_is_the_same(nodes: Nodes, store: Store) -> None:
+    grant = await open_grant(store)
+    async with to(nodes["a"], patience=1) as impatient:
+        async with silent(nodes):
+            with pytest.raises(Uncertain):
+                await grant.rotate(impatient, grant.token, now=NOW)
+        await store.ready(now=NOW + 20)
+        async with silent(nodes):
+            with pytest.raises(Uncertain):
+                await impatient.ready(now=NOW + 25)
+    await store.ready(now=NOW + 50)
+
+    assert isinstance(await grant.rotate(store, grant.token, now=NOW + 55), o.Rotated)
