@@ -197,6 +197,31 @@ def test_a_servers_own_store_moves_to_nodes(here: Installation, run: Run, count:
         nodes.stop()
 
 
+def test_a_store_of_one_node_grows_to_three(
+    alone: tuple[Operator, Node], run: Run, directory: Path
+) -> None:
+    _, node = alone
+    archive, there = directory / "archive", directory / "there"
+    there.mkdir()
+    assert run("store", "backup", archive, "--node", env_of(node))[0] == 0
+    rows = ask(node, "return box.space.schema_version:select()")
+    nodes = Nodes(3)
+    try:
+        restore = ("store", "restore", archive, "--reason", "three machines")
+        assert run(*restore, "--node", env_of(nodes["a"]))[0] == 0
+        for each in nodes.nodes:
+            each.start()
+        for each in nodes.nodes:
+            each.wait()
+        operator = Operator(there, nodes, run)
+        assert operator.store("promote", "--reason", "restored")[0] == 0
+        settled(operator, a="writer", b="replica", c="replica")
+        sign_in(nodes)
+        assert ask(nodes["c"], "return box.space.schema_version:select()") == rows
+    finally:
+        nodes.stop()
+
+
 def lose(operator: Operator, nodes: Nodes, name: str) -> None:
     """Lose a writer with all its files; it joins the next one."""
     nodes[name].kill()
