@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--everywhere",
         action="store_true",
-        help="run all contract tests of the store in all topologies: 10 minutes more",
+        help="run all contract tests of the store in all topologies: minutes more",
     )
 
 
