@@ -31,13 +31,24 @@ def topology(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def served(topology: str, request: pytest.FixtureRequest) -> Iterator[Served]:
-    """For all tests that do not harm it."""
+def external() -> Iterator[Served]:
+    with serving("external") as nodes:
+        yield Elsewhere(nodes)
+
+
+@pytest.fixture(scope="session")
+def replicated() -> Iterator[Served]:
+    with serving("replicated") as nodes:
+        yield Elsewhere(nodes)
+
+
+@pytest.fixture(scope="session")
+def served(topology: str, request: pytest.FixtureRequest) -> Served:
+    """For all tests that do not harm it; started once, however often a test wants another one."""
     if topology == "child":
-        yield Child(request.getfixturevalue("tarantool"))
-    else:
-        with serving(topology) as nodes:
-            yield Elsewhere(nodes)
+        return Child(request.getfixturevalue("tarantool"))
+    elsewhere: Served = request.getfixturevalue(topology)
+    return elsewhere
 
 
 @pytest.fixture
