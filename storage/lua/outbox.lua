@@ -16,6 +16,7 @@ local CALL_TRIES = 3 -- of a flash call's four digits
 local EARLY = 60 -- seconds that a receipt waits for the answer that it belongs to
 local NOBODYS = string.rep('\0', 32) -- the hash of no digits
 local LATE = 600 -- seconds that a receipt is waited for: no code lives longer
+local ANY = '' -- in the place of a provider: whichever took the message
 
 function M.is_full()
     return box.space.outbox:len() >= LONGEST
@@ -193,13 +194,31 @@ function M.refused(args)
     return message ~= nil
 end
 
+-- What one step delivered, no other step can fail any more; nor has it failed, where one gave it up too early.
+local function arrive(submission, now)
+    rows.replace(box.space.submission, {
+        provider = ANY, provider_id = submission.message_id, expires_at = now + LATE, delivered = true,
+    })
+    box.space.outbox:delete(submission.journey)
+    local challenge = box.space.challenge:get(submission.journey)
+    if challenge ~= nil and challenge.attempt == submission.message_id and challenge.delivery == 'failed' then
+        box.space.challenge:update(submission.journey, { { '=', 'delivery', box.NULL } })
+    end
+end
+
+local function has_arrived(submission)
+    return box.space.submission:get({ ANY, submission.message_id }) ~= nil
+end
+
 local function act_on(submission, delivered, now)
     local message = box.space.outbox:get(submission.journey)
     if message ~= nil and message.message_id ~= submission.message_id then
         return
     end
     if delivered then
-        box.space.outbox:delete(submission.journey)
+        arrive(submission, now)
+    elseif has_arrived(submission) then
+        return
     elseif message ~= nil and message.step == submission.step then
         next_step(message, submission.last, now)
     elseif message == nil and submission.last then

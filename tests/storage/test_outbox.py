@@ -415,6 +415,71 @@ async def test_what_was_given_up_may_still_arrive_but_not_the_other_way(store: S
     assert await worker.receipt(delivered=False) == o.Repeated()
 
 
+@pytest.mark.parametrize("delivered_at", ["before the last step", "after it", "after its failure"])
+async def test_what_one_step_delivered_no_other_can_fail(
+    store: Store, owner: Owner, delivered_at: str
+) -> None:
+    told = await owner.eval(TOLD)
+    login = await Login().begin(store)
+    await login.start(store, new_challenge(new_phone()))
+    first = await take(store)
+    await first.send(call=CALL)
+    second = await take(store, now=(later := NOW + WAIT))
+    assert await second.submit(wait=None, now=later) == o.Submitting()
+    if delivered_at == "before the last step":
+        await first.receipt(delivered=True, now=later)
+    await second.submitted(wait=None, now=later)
+    if delivered_at == "after it":
+        await first.receipt(delivered=True, now=later)
+
+    assert await second.receipt(delivered=False, now=later) == o.Noted()
+    if delivered_at == "after its failure":
+        await first.receipt(delivered=True, now=later)
+
+    page = await login.read(store, later)
+    assert isinstance(page, o.FoundInteraction)
+    assert page.delivery != "failed"
+    if delivered_at != "after its failure":
+        assert page.resend_at == NOW + RESEND_AFTER
+        assert await owner.eval(TOLD) == told
+
+
+async def test_an_early_failure_does_not_overrule_what_was_delivered(store: Store) -> None:
+    login = await Login().begin(store)
+    await login.start(store, new_challenge(new_phone()))
+    first = await take(store)
+    await first.send()
+    second = await take(store, now=(later := NOW + WAIT))
+    await second.submit(wait=None, now=later)
+    assert await second.receipt(delivered=False, now=later) == o.Unknown()
+    await first.receipt(delivered=True, now=later)
+
+    await second.submitted(wait=None, now=later)
+
+    page = await login.read(store, later)
+    assert isinstance(page, o.FoundInteraction)
+    assert (page.delivery, page.resend_at) == ("sms", NOW + RESEND_AFTER)
+
+
+async def test_what_was_delivered_says_nothing_of_the_next_message(store: Store) -> None:
+    login, phone = await Login().begin(store), new_phone()
+    await login.start(store, new_challenge(phone))
+    first = await take(store)
+    await first.send()
+    await first.receipt(delivered=True)
+    later = NOW + RESEND_AFTER
+    await login.start(store, new_challenge(phone), later)
+    second = await take(store, now=later)
+    await second.submit(wait=None, now=later)
+    await second.submitted(wait=None, now=later)
+
+    await second.receipt(delivered=False, now=later)
+
+    page = await login.read(store, later)
+    assert isinstance(page, o.FoundInteraction)
+    assert (page.delivery, page.resend_at) == ("failed", later)
+
+
 async def test_a_receipt_of_nothing_is_forgotten(store: Store, owner: Owner) -> None:
     assert await store.message_receipt("p", "x", delivered=True, now=NOW) == o.Unknown()
     assert await store.message_receipt("p", "x", delivered=True, now=NOW) == o.Unknown()
