@@ -33,6 +33,9 @@ class Form(NamedTuple):
     what: str
 
 
+_POINTER: Final = Form(
+    re.compile(r"(/([^~/]|~[01])*)+"), "must be a JSON pointer, such as /messages, or empty"
+)
 _PRINTABLE_ASCII: Final = Form(re.compile(r"[ -~]+"), "must be printable ASCII")
 
 
@@ -141,6 +144,10 @@ class Table:
         else:
             return value
         return ""
+
+    def pointer(self, name: str) -> str:
+        """Return a JSON pointer (RFC 6901); the empty one is to the whole."""
+        return "" if self._take(name, None) == "" else self.text(name, form=_POINTER)
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
         """Return a list of texts; an absent one is empty, and a fault if one is required."""

@@ -54,7 +54,8 @@ class ReceiptRules:
 
     The secret comes in the header or the query's parameter of that name, or proves the body by a
     hexadecimal HMAC with SHA-256 (RFC 2104) in the header `hmac_header`. `id` and `status` are as
-    in AnswerRules, over JSON or a form's fields; other statuses than these mean nothing yet.
+    in AnswerRules, over JSON or a form's fields; other statuses than these mean nothing yet. Where
+    many come at once, `each` is the JSON pointer to their array, and the two are about its items.
     """
 
     secret: str = field(repr=False)
@@ -65,6 +66,7 @@ class ReceiptRules:
     header: str | None = None
     parameter: str | None = None
     hmac_header: str | None = None
+    each: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

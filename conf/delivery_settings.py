@@ -220,6 +220,7 @@ def _receipts(table: Table) -> ReceiptRules:
         hmac_header=table.text("hmac_header", form=_HEADER_NAME)
         if "hmac_header" in table
         else None,
+        each=table.pointer("each") if "each" in table else None,
     )
 
 

@@ -20,7 +20,7 @@ from idp import cookies
 from idp.outbound.logos import Logos
 from idp.pages import Brand, Pages
 
-_SIZE_LIMIT = 16 * 1024
+SIZE_LIMIT = 16 * 1024
 _PARAMETER_LIMIT = 100
 _LOCALE = "ru"
 FORM = "application/x-www-form-urlencoded"
@@ -50,17 +50,17 @@ def site(request: Request) -> Site:
 def query(request: Request) -> Parameters:
     """The query's parameters. Raises InvalidRequest."""
     data: bytes = request.scope["query_string"]
-    if len(data) > _SIZE_LIMIT:
+    if len(data) > SIZE_LIMIT:
         raise TooLarge("the query is too long")
     return Parameters.of(_pairs(data))
 
 
-async def body(request: Request) -> bytes:
-    """A request's body. Raises TooLarge."""
+async def body(request: Request, limit: int = SIZE_LIMIT) -> bytes:
+    """A request's body, of at most so many bytes. Raises TooLarge."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
-        if len(data) > _SIZE_LIMIT:
+        if len(data) > limit:
             raise TooLarge("the body is too large")
     return bytes(data)
 

@@ -1,5 +1,7 @@
 """The store contract's part about messages with one-time codes, from the queue to the receipt."""
 
+from collections.abc import Sequence
+
 from storage import outcomes as o
 from storage.procedures import Procedures
 from storage.records import ClaimedMessage
@@ -101,15 +103,18 @@ class MessageStore(Procedures):
             now=now,
         )
 
-    async def message_receipt(
-        self, provider: str, provider_id: str, *, delivered: bool, now: int
-    ) -> o.MessageReceipt:
-        """A provider says what became of what it took; late, early and repeated ones do no harm."""
+    async def message_receipts(
+        self, provider: str, delivered: Sequence[tuple[str, bool]], *, now: int
+    ) -> list[o.MessageReceipt]:
+        """A provider says what became of what it took; late, early and repeated ones do no harm.
+
+        `delivered` has the provider's name for each message and whether it has arrived; what it
+        meant is answered in the same order.
+        """
         return await self._call(
-            "message_receipt",
-            o.MessageReceipt,
+            "message_receipts",
+            list[o.MessageReceipt],
             provider=provider,
-            provider_id=provider_id,
-            delivered=delivered,
+            receipts=[{"provider_id": name, "delivered": it} for name, it in delivered],
             now=now,
         )

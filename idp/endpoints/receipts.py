@@ -6,27 +6,35 @@ from starlette.responses import Response
 from flows.errors import InvalidRequest, PageError
 from idp import http
 from idp.outbound.readings import Said, form_fields
-from idp.outbound.receipts import Receipts, is_authentic, receipt_of
+from idp.outbound.receipts import Receipts, is_authentic, receipts_of
+
+_BATCH_SIZE = 256 * 1024
+_MOST_RECEIPTS = 500  # the store notes them at once, and does nothing else meanwhile
 
 
 async def receipt(request: Request) -> Response:
-    """Take a provider's word for what became of a message; 204 whatever it was."""
+    """Take a provider's word for what became of messages; 204 whatever it was."""
     provider = http.site(request).provider
     name = request.path_params["provider_id"]
     settings = provider.settings.delivery.provider(name)
     if settings is None or settings.receipts is None:
         raise PageError("not_found", status=404)
-    body = await http.body(request)
+    batch = settings.receipts.each is not None
+    body = await http.body(request, _BATCH_SIZE if batch else http.SIZE_LIMIT)
     query = form_fields(request.scope["query_string"])
     if not is_authentic(settings.receipts, request.headers, query, body):
         provider.log.warning("receipt_not_authentic", provider=name)
         return http.json({"error": "access_denied"}, status=403)
     try:
-        found = receipt_of(settings.receipts, _said(request, body, query))
+        found, unread = receipts_of(settings.receipts, _said(request, body, query))
     except ValueError as error:
         raise InvalidRequest(str(error)) from error
-    if found is not None:
-        await Receipts(provider).take(name, found)
+    if len(found) > _MOST_RECEIPTS:
+        raise http.TooLarge(f"at most {_MOST_RECEIPTS} receipts may come at once")
+    if unread:
+        provider.log.warning("receipts_not_read", provider=name, count=unread)
+    if found:
+        await Receipts(provider).take(name, *found)
     return Response(status_code=204)
 
 

@@ -26,8 +26,15 @@ class Said:
         """The value that a reading leads to, as text; None where there is none or it is empty."""
         if reading is None:
             return None
-        found = self._pointed(reading) if reading.startswith("/") else self._matched(reading)
+        found = self._text_at(reading) if reading.startswith("/") else self._matched(reading)
         return found[:_LONGEST] or None if found is not None else None
+
+    def items(self, pointer: str) -> list["Said"]:
+        """What the array there has, each as if it had come alone. Raises ValueError."""
+        array = self._value_at(pointer)
+        if not isinstance(array, list):
+            raise ValueError("there is no array where it should be")  # noqa: TRY004 - of the text
+        return [Said(msgspec.json.encode(it)) for it in array]
 
     def _matched(self, pattern: str) -> str | None:
         match = re.search(pattern, self._text)
@@ -35,7 +42,13 @@ class Said:
             return None
         return match[1] if match.re.groups else match[0]
 
-    def _pointed(self, pointer: str) -> str | None:
+    def _text_at(self, pointer: str) -> str | None:
+        value = self._value_at(pointer)
+        if isinstance(value, bool):
+            return str(value).lower() if value else None
+        return str(value) if isinstance(value, str | int | float) else None
+
+    def _value_at(self, pointer: str) -> object:
         value = self._value
         for token in pointer.split("/")[1:]:
             name = token.replace("~1", "/").replace("~0", "~")  # RFC 6901 4
@@ -45,9 +58,7 @@ class Said:
                 value = value[int(name)] if int(name) < len(value) else None
             else:
                 return None
-        if isinstance(value, bool):
-            return str(value).lower() if value else None
-        return str(value) if isinstance(value, str | int | float) else None
+        return value
 
 
 def form_fields(data: bytes) -> dict[str, str]:

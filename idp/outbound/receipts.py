@@ -18,17 +18,17 @@ class Receipts:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
-    async def take(self, name: str, receipt: Receipt) -> None:
-        """Note a receipt of the message provider `name`. Raises StoreError."""
-        noted = await self._provider.store.message_receipt(
+    async def take(self, name: str, *receipts: Receipt) -> None:
+        """Note receipts of the message provider `name`. Raises StoreError."""
+        answers = await self._provider.store.message_receipts(
             name,
-            receipt.provider_id,
-            delivered=receipt.delivered,
+            [(it.provider_id, it.delivered) for it in receipts],
             now=self._provider.clock(),
         )
-        if isinstance(noted, Noted):
-            metrics.message(name, "delivered" if receipt.delivered else "undelivered")
-        if not receipt.delivered:
+        for receipt, answer in zip(receipts, answers, strict=True):
+            if isinstance(answer, Noted):
+                metrics.message(name, "delivered" if receipt.delivered else "undelivered")
+        if not all(it.delivered for it in receipts):
             self._provider.outbox.wake()  # the next step is due
 
 
@@ -45,8 +45,29 @@ def is_authentic(
     return hmac.compare_digest(given.encode(), secret)
 
 
-def receipt_of(rules: ReceiptRules, said: Said) -> Receipt | None:
-    """The receipt that a callback is; None if it says nothing yet. Raises ValueError."""
+def receipts_of(rules: ReceiptRules, said: Said) -> tuple[list[Receipt], int]:
+    """The receipts in a callback, and how many more could not be read.
+
+    Raises ValueError if none could.
+    """
+    if rules.each is None:
+        receipt = _receipt_of(rules, said)
+        return [receipt] if receipt else [], 0
+    items, receipts, unread = said.items(rules.each), [], 0
+    for item in items:
+        try:
+            receipt = _receipt_of(rules, item)
+        except ValueError:
+            unread += 1
+            if unread == len(items):
+                raise
+        else:
+            receipts += [receipt] if receipt else []
+    return receipts, unread
+
+
+def _receipt_of(rules: ReceiptRules, said: Said) -> Receipt | None:
+    """What became of one message; None if that is not known yet. Raises ValueError."""
     provider_id, status = said.find(rules.id), said.find(rules.status)
     if provider_id is None or status is None:
         raise ValueError("the callback has no id or no status")

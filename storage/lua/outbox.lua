@@ -267,21 +267,21 @@ function M.submitted(args)
 end
 
 -- What became of a submission; the first word counts, except that what was given up may still arrive.
-function M.receipt(args)
-    local key = { args.provider, args.provider_id }
+function M.receipt(provider, receipt, now)
+    local key = { provider, receipt.provider_id }
     local submission = box.space.submission:get(key)
     if submission == nil or submission.journey == nil then
         rows.replace(box.space.submission, {
-            provider = args.provider, provider_id = args.provider_id, expires_at = args.now + EARLY,
-            delivered = args.delivered,
+            provider = provider, provider_id = receipt.provider_id, expires_at = now + EARLY,
+            delivered = receipt.delivered,
         })
         return 'unknown'
     end
-    if submission.delivered == true or submission.delivered == args.delivered then
+    if submission.delivered == true or submission.delivered == receipt.delivered then
         return 'repeated'
     end
-    box.space.submission:update(key, { { '=', 'delivered', args.delivered } })
-    act_on(submission, args.delivered, args.now)
+    box.space.submission:update(key, { { '=', 'delivered', receipt.delivered } })
+    act_on(submission, receipt.delivered, now)
     return 'noted'
 end
 

@@ -89,6 +89,14 @@ def test_a_value_from_a_file_is_no_template(place: Path) -> None:
     assert gateway.headers["X-Key"].format() == "{phone}"
 
 
+@pytest.mark.parametrize("pointer", [None, "", "/messages", "/a~1b/0"])
+def test_receipts_may_come_many_at_once(place: Path, pointer: str | None) -> None:
+    loaded = load(place, SMS | {"receipts": RECEIPTS | {"each": pointer}})
+
+    assert loaded.delivery.providers[0].receipts is not None
+    assert loaded.delivery.providers[0].receipts.each == pointer
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -125,6 +133,9 @@ def test_a_value_from_a_file_is_no_template(place: Path) -> None:
         ({"receipts": RECEIPTS | {"secret": None}}, "receipts.secret: is required"),
         ({"receipts": RECEIPTS | {"delivered": []}}, "receipts.delivered: is required"),
         ({"receipts": RECEIPTS | {"id": "("}}, "receipts.id: is no regular expression"),
+        ({"receipts": RECEIPTS | {"each": "messages"}}, "receipts.each: must be a JSON pointer"),
+        ({"receipts": RECEIPTS | {"each": "/a~2"}}, "receipts.each: must be a JSON pointer"),
+        ({"receipts": RECEIPTS | {"each": 1}}, "receipts.each: must be a text"),
     ],
 )
 def test_a_fault_of_a_provider_is_told(place: Path, change: dict[str, Any], fault: str) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx2
 import pytest
@@ -31,6 +32,7 @@ from tests.process.processes import eventually
 GOOD, REFUSED_FIRST, RUBBISH_FIRST, HANGS_FIRST = "+7901", "+7902", "+7903", "+7904"
 ONCE_MORE, NOBODY, CALLED, RECEIPTS = "+7905", "+7906", "+7908", "+7909"
 PERHAPS = "+7911"
+BATCHES = "+7912"
 DEAD_FIRST = "+7910"
 
 _DELIVERY = """
@@ -52,6 +54,20 @@ id = "/id"
 status = "/status"
 delivered = ["DELIVRD"]
 failed = ["UNDELIV"]
+[[delivery.providers]]
+id = "many"
+kind = "sms"
+url = "{origin}/many"
+form = {{ to = "{{digits}}", text = "{{text}}" }}
+answer = {{ id = "/id" }}
+[delivery.providers.receipts]
+header = "X-Token"
+secret = "R3CEIPT"
+each = "/messages"
+id = "/id"
+status = "/status"
+delivered = ["ok"]
+failed = ["lost"]
 [[delivery.providers]]
 id = "second"
 kind = "sms"
@@ -150,6 +166,12 @@ steps = [{{ kind = "messenger", providers = ["perhaps"] }}]
 prefix = "+7908"
 steps = [
   {{ kind = "flash_call", providers = ["calls"], receipt_seconds = 30 }},
+  {{ kind = "sms", providers = ["good"] }}
+]
+[[delivery.routes]]
+prefix = "+7912"
+steps = [
+  {{ kind = "sms", providers = ["many"], receipt_seconds = 5 }},
   {{ kind = "sms", providers = ["good"] }}
 ]
 [[delivery.routes]]
@@ -425,6 +447,70 @@ def test_a_callback_may_prove_itself_by_a_hash_of_its_body(running: Running) -> 
             )
         ]
     assert [it.status_code for it in answers] == [204, 204, 403, 403]
+
+
+def batch(running: Running, content: Any) -> httpx2.Response:
+    with running.client() as client:
+        return client.post(
+            "/messages/many/receipt",
+            headers={"X-Token": "R3CEIPT", "Content-Type": "application/json"},
+            content=content if isinstance(content, bytes) else json.dumps(content),
+        )
+
+
+def test_many_receipts_may_come_at_once(running: Running, bot: RelyingParty, sms: Gateway) -> None:
+    sms.behaviour["/many"] = lambda asked: Answer(200, json.dumps({"id": asked.fields["to"]}))
+    arrived, lost = number(BATCHES), number(BATCHES)
+    for phone in (arrived, lost):
+        ask(bot, phone)
+        sms.hears(phone, "/many")
+    began = time.monotonic()
+
+    answer = batch(
+        running,
+        {
+            "messages": [
+                {"id": arrived[1:], "status": "ok"},
+                {"status": "ok"},
+                "rubbish",
+                {"id": "somebody's", "status": "ok"},
+                {"id": lost[1:], "status": "lost"},
+            ]
+        },
+    )
+
+    assert answer.status_code == 204
+    sms.hears(lost, "/good")
+    assert time.monotonic() - began < 4.9
+    time.sleep(max(0.0, began + 6.5 - time.monotonic()))
+    assert sms.about(arrived, "/good") == []
+    told = [it for it in running.server.output.splitlines() if "receipts_not_read" in it]
+    assert len(told) == 1
+    assert '"count":2' in told[0].replace(" ", "")
+
+
+ONE = {"id": "x", "status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        ({"messages": []}, 204),
+        ({"messages": [ONE] * 500}, 204),
+        ({"messages": [ONE] * 501}, 413),
+        ({"messages": [{"id": "x" * 600, "status": "ok"}] * 400}, 204),
+        ({"messages": [{"id": "x" * 700, "status": "ok"}] * 400}, 413),
+        ({"messages": [{}, None, [], 1]}, 400),
+        ({"messages": {"0": ONE}}, 400),
+        ({"messages": "x"}, 400),
+        (ONE, 400),
+        ([ONE], 400),
+        (b"", 400),
+        (b"[" * 100_000, 400),
+    ],
+)
+def test_a_batch_of_any_kind_is_answered(running: Running, content: Any, status: int) -> None:
+    assert batch(running, content).status_code == status
 
 
 def test_a_callback_may_be_a_get_with_the_secret_in_its_query(running: Running) -> None:

@@ -92,9 +92,10 @@ class Worker:
 
     async def receipt(self, *, delivered: bool, now: int = NOW) -> o.MessageReceipt:
         """Say what the provider says of it."""
-        return await self.store.message_receipt(
-            self.provider, self.provider_id, delivered=delivered, now=now
+        (answer,) = await self.store.message_receipts(
+            self.provider, [(self.provider_id, delivered)], now=now
         )
+        return answer
 
 
 async def take(store: Store, *, now: int = NOW) -> Worker:

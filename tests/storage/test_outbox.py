@@ -480,9 +480,29 @@ async def test_what_was_delivered_says_nothing_of_the_next_message(store: Store)
     assert (page.delivery, page.resend_at) == ("failed", later)
 
 
+async def test_each_receipt_of_a_batch_stands_for_itself(store: Store) -> None:
+    await queue(store)
+    failed = await take(store)
+    await failed.send()
+    await queue(store)
+    arrived = replace(await take(store), provider=failed.provider)
+    await arrived.send()
+    batch = [("nobody's", True), (failed.provider_id, False), (arrived.provider_id, True)]
+
+    answers = [
+        await store.message_receipts(failed.provider, [*batch, batch[1]], now=NOW) for _ in range(2)
+    ]
+
+    unknown, noted, repeated = o.Unknown(), o.Noted(), o.Repeated()
+    assert answers[0] == [unknown, noted, noted, repeated]
+    assert answers[1] == [unknown, repeated, repeated, repeated]
+    left = await claim(store, now=NOW + WAIT)
+    assert [(it.journey, it.step) for it in left] == [(failed.message.journey, 2)]
+
+
 async def test_a_receipt_of_nothing_is_forgotten(store: Store, owner: Owner) -> None:
-    assert await store.message_receipt("p", "x", delivered=True, now=NOW) == o.Unknown()
-    assert await store.message_receipt("p", "x", delivered=True, now=NOW) == o.Unknown()
+    for _ in range(2):
+        assert await store.message_receipts("p", [("x", True)], now=NOW) == [o.Unknown()]
     assert await owner.count("submission") == 1
 
     await store.sweep(limit=1_000_000, now=NOW + 60)

@@ -20,8 +20,13 @@ function M.message_refused(args)
     return { type = outbox.refused(args) and 'noted' or 'unknown' }
 end
 
-function M.message_receipt(args)
-    return { type = outbox.receipt(args) }
+-- One answer for each receipt, in their order.
+function M.message_receipts(args)
+    local answers = {}
+    for _, receipt in ipairs(args.receipts) do
+        table.insert(answers, { type = outbox.receipt(args.provider, receipt, args.now) })
+    end
+    return answers
 end
 
 return M
