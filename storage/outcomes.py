@@ -553,4 +553,5 @@ SessionsRevoke = Revoked | Unknown
 TokenWithdraw = Revoked | Unknown
 KeyChange = Changed | Unknown | WrongState | TooSoon
 AuditRemove = Removed | Unknown
-SendingUnblock = Unblocked | NotBlocked
+SendingBlock = BlockedSending | Unknown
+SendingUnblock = Unblocked | NotBlocked | Unknown

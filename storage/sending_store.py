@@ -24,11 +24,11 @@ class SendingStore(Procedures):
 
     async def sending_block(
         self, key: str, *, blocked_until: int, by: By, now: int
-    ) -> o.BlockedSending:
+    ) -> o.SendingBlock:
         """Send nothing for a prefix, a network or a client until a time."""
         return await self._call(
             "sending_block",
-            o.BlockedSending,
+            o.SendingBlock,
             key=key,
             blocked_until=blocked_until,
             now=now,
@@ -36,7 +36,10 @@ class SendingStore(Procedures):
         )
 
     async def sending_unblock(self, key: str, *, by: By, now: int) -> o.SendingUnblock:
-        """Let what an operator or the watch holds back go, and let the watch begin anew."""
+        """Let what an operator or the watch holds back go, and let the watch begin anew.
+
+        Unknown is what is neither counted nor of a client.
+        """
         return await self._call(
             "sending_unblock", o.SendingUnblock, key=key, now=now, **msgspec.structs.asdict(by)
         )

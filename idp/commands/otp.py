@@ -113,10 +113,12 @@ def block(
     at = now()
     until = at + duration_of("--for", duration)
 
-    async def work(store: Store) -> o.BlockedSending:
+    async def work(store: Store) -> o.SendingBlock:
         return await store.sending_block(key, blocked_until=until, by=by(reason), now=at)
 
     blocked = with_store(settings_of(config, directory), work)
+    if isinstance(blocked, o.Unknown):
+        raise CommandError(_no_client(client))
     show(
         {"key": key, "blocked_until": blocked.blocked_until},
         f"nothing is sent for {key} until {moment(blocked.blocked_until)}",
@@ -145,9 +147,16 @@ def unblock(
     async def work(store: Store) -> o.SendingUnblock:
         return await store.sending_unblock(key, by=by(reason), now=now())
 
-    if isinstance(with_store(settings_of(config, directory), work), o.NotBlocked):
+    unblocked = with_store(settings_of(config, directory), work)
+    if isinstance(unblocked, o.Unknown):
+        raise CommandError(_no_client(client) if client else f"nothing is held under {key}")
+    if isinstance(unblocked, o.NotBlocked):
         raise CommandError(f"{key} is neither blocked nor held back")
     show({"key": key}, f"{key} is free", as_json=as_json)
+
+
+def _no_client(client_id: str) -> str:
+    return f"there is no client {client_id}: see `idp clients list`"
 
 
 def _key(prefix: str, network: str, client: str) -> str:

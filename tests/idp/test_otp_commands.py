@@ -12,6 +12,13 @@ from storage.store import Store
 from tests.idp.installation import Installation
 
 
+@pytest.fixture
+def here(here: Installation) -> Installation:
+    """An installation with a client."""
+    here.lua("box.space.client:insert({ 'demo', 'demo', 'channels', '{}', 1 })")
+    return here
+
+
 def done(here: Installation, *arguments: str) -> str:
     code, out, err = here.run("otp", *arguments)
     assert (code, err) == (0, "")
@@ -56,6 +63,20 @@ def test_whatever_is_shown_as_held_can_be_let_go(here: Installation, key: str) -
     (held,) = status(here)["held"]
     done(here, "unblock", "--key", held["key"], "--reason", "over")
     assert status(here)["held"] == []
+
+
+def test_a_client_that_is_none_is_an_error(here: Installation) -> None:
+    told = "there is no client dmeo: see `idp clients list`"
+    for command in (("block", "--for", "1h"), ("unblock",)):
+        code, out, err = here.run("otp", *command, "--client", "dmeo", "--reason", "x")
+        assert (code, out, err.strip()) == (1, "", f"idp: {told}")
+    assert status(here)["held"] == []
+
+
+def test_a_key_that_is_none_is_an_error(here: Installation) -> None:
+    code, out, err = here.run("otp", "unblock", "--key", "strangers:unprovn", "--reason", "x")
+    told = "idp: nothing is held under strangers:unprovn"
+    assert (code, out, err.strip()) == (1, "", told)
 
 
 @pytest.mark.parametrize(

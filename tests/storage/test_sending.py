@@ -400,6 +400,40 @@ async def test_what_is_blocked_is_sent_nothing_and_says_when(store: Store) -> No
     assert await is_sent(store, new_sending(prefix=prefix), NOW + 60)
 
 
+async def test_a_client_that_is_none_is_neither_blocked_nor_let_go(
+    store: Store, owner: Owner
+) -> None:
+    key, rows = f"client:{new('client')}", await owner.count("conversion")
+
+    assert await store.sending_block(key, blocked_until=NOW + 60, by=BY, now=NOW) == o.Unknown()
+    assert await store.sending_unblock(key, by=BY, now=NOW) == o.Unknown()
+    assert await owner.count("conversion") == rows
+
+
+async def test_a_client_is_known_before_its_first_message(store: Store, owner: Owner) -> None:
+    client_id = new("client")
+    await owner.eval(
+        "return box.space.client:insert({ (...), 'shop', 'operator', '{}', 1 })", client_id
+    )
+    key = f"client:{client_id}"
+    assert await store.sending_unblock(key, by=BY, now=NOW) == o.NotBlocked()
+    blocked = await store.sending_block(key, blocked_until=NOW + 60, by=BY, now=NOW)
+    assert blocked == o.BlockedSending(NOW + 60)
+    assert await store.sending_unblock(key, by=BY, now=NOW) == o.Unblocked()
+
+
+async def test_what_was_counted_of_a_client_outlives_it(fresh_store: Store) -> None:
+    client_id = new("client")
+    await ask(fresh_store, new_sending(), client_id=client_id)  # of a client that is gone
+
+    key = f"client:{client_id}"
+    assert await fresh_store.sending_unblock(key, by=BY, now=NOW) == o.NotBlocked()
+
+
+async def test_a_key_under_which_nothing_was_counted_is_unknown(store: Store) -> None:
+    assert await store.sending_unblock("strangers:unprovn", by=BY, now=NOW) == o.Unknown()
+
+
 async def test_cells_are_listed_page_by_page(fresh_store: Store) -> None:
     names = sorted(new("network") for _ in range(5))
     for name in names:

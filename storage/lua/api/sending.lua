@@ -16,6 +16,12 @@ local function cell_of(key, now)
     return conversion.of(level, name, now)
 end
 
+-- What is of a client need not have been counted yet, if there is that client.
+local function is_client(key)
+    local client_id = key:match('^client:(.+)$')
+    return client_id ~= nil and box.space.client:get(client_id) ~= nil
+end
+
 -- The cells of a level, in the order of their names, after `after`.
 function M.sending_cells(args)
     local cells, last = {}, nil
@@ -55,6 +61,9 @@ end
 
 -- Nothing is sent for a prefix, a network or a client until a time.
 function M.sending_block(args)
+    if args.key:match('^client:') and not is_client(args.key) then
+        return { type = 'unknown' }
+    end
     local cell = cell_of(args.key, args.now)
     if cell.blocked_until ~= args.blocked_until then
         cell.blocked_until = args.blocked_until
@@ -70,7 +79,8 @@ end
 function M.sending_unblock(args)
     local cell = cell_of(args.key, args.now)
     if args.now >= math.max(cell.blocked_until, cell.held_until) then
-        return { type = 'not_blocked' }
+        local is_known = is_client(args.key) or box.space.conversion:get(args.key) ~= nil
+        return { type = is_known and 'not_blocked' or 'unknown' }
     end
     cell.blocked_until, cell.held_until, cell.strikes, cell.refused = 0, 0, 0, 0
     cell.sent, cell.signed_in = 0, 0
