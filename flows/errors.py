@@ -110,17 +110,22 @@ class SlowDown(OAuthError):
     status = 429
 
 
+BAD_PROOF = "proof_of_work is wrong, too old or used: ask again with another"
+
+
 class ProofOfWorkRequired(OAuthError):
     """Our own: ask again for this `otp_session` with a proof of work (docs/phone-codes.md).
 
-    `proof_of_work` says which.
+    `proof_of_work` says which. It is `once_more` where the proof that came was no good one.
     """
 
     error = "proof_of_work_required"
     status = 403
 
-    def __init__(self, otp_session: str, proof_of_work: Mapping[str, str | int]) -> None:
-        super().__init__("ask again with a proof of work")
+    def __init__(
+        self, otp_session: str, proof_of_work: Mapping[str, str | int], *, once_more: bool
+    ) -> None:
+        super().__init__(BAD_PROOF if once_more else "ask again with a proof of work")
         self.members = {"otp_session": otp_session, "proof_of_work": proof_of_work}
 
 

@@ -16,6 +16,7 @@ from flows.authorize import check_native
 from flows.client_auth import authenticate
 from flows.clients import Client
 from flows.errors import (
+    BAD_PROOF,
     AccessDenied,
     InvalidSession,
     LoginRequired,
@@ -237,7 +238,11 @@ def _new_challenge(session: _Session, phone: str) -> NewChallenge:
 
 def _proof_wanted(session: _Session, phone: str) -> Insufficient:
     wanted = proof_of_work.wanted(session.provider, session.interaction_id, phone)
-    return session.awaits(phone_required=True, proof_of_work=wanted.members())
+    return session.awaits(
+        phone_required=True,
+        proof_of_work=wanted.members(),
+        error_description=BAD_PROOF if session.asker.proof is not None else None,
+    )
 
 
 def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:

@@ -48,14 +48,23 @@ def read(provider: Provider, presented: str | None, journey: str, phone: str) ->
     if presented is None or len(presented) > _MAX_LENGTH or not presented.isascii():
         return None
     challenge, _, number = presented.partition(":")
-    stem, _, mac = challenge.rpartition(".")
-    ours = any(compare_digest(mac, it) for it in _mac(provider, stem, journey, phone))
-    if not ours or not number.isdigit():
+    if not number.isdigit() or not _is_ours(provider, challenge, journey, phone):
         return None
-    proof_id, expires_at, bits = stem.split(".")
+    proof_id, expires_at, bits, _ = challenge.split(".")
     if int.from_bytes(sha256(presented), "big") >> (256 - int(bits)):
         return None
     return Proof(proof_id, int(expires_at))
+
+
+def is_answer(provider: Provider, presented: str, journey: str, phone: str) -> bool:
+    """Whether it is an answer to a challenge for this phone and journey, right or wrong."""
+    challenge, _, _ = presented.partition(":")
+    return challenge.isascii() and _is_ours(provider, challenge, journey, phone)
+
+
+def _is_ours(provider: Provider, challenge: str, journey: str, phone: str) -> bool:
+    stem, _, mac = challenge.rpartition(".")
+    return any(compare_digest(mac, it) for it in _mac(provider, stem, journey, phone))
 
 
 def _mac(provider: Provider, stem: str, journey: str, phone: str) -> list[str]:

@@ -68,16 +68,33 @@ async def start(provider: Provider, authorization: str | None, parameters: Param
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many codes were asked for", retry_after=seconds)
         case o.ProofWanted():
-            wanted = proof_of_work.wanted(provider, otp_session, phone)
-            raise ProofOfWorkRequired(otp_session, wanted.members())
+            raise _proof_required(provider, otp_session, phone, once_more=proof is not None)
         case o.Refused():
             raise InvalidRequest("phone is not a phone number that may sign in")
         case o.Unknown():
-            raise InvalidRequest("otp_session is not valid")
+            raise _no_session(provider, otp_session, phone, proof)
         case o.OtpStarted():
             sending_limits.tell(provider.log, *started.alarms)
     provider.outbox.wake()
     return Started(otp_session, started.expires_at - now, max(0, started.resend_at - now))
+
+
+def _proof_required(
+    provider: Provider, otp_session: str, phone: str, *, once_more: bool
+) -> ProofOfWorkRequired:
+    wanted = proof_of_work.wanted(provider, otp_session, phone)
+    return ProofOfWorkRequired(otp_session, wanted.members(), once_more=once_more)
+
+
+def _no_session(
+    provider: Provider, otp_session: str, phone: str, proof: str | None
+) -> ProofOfWorkRequired | InvalidRequest:
+    """Why there is no session to go on with: most often its first proof was a wrong one."""
+    if proof is None:
+        return InvalidRequest("otp_session is not valid")
+    if proof_of_work.is_answer(provider, proof, otp_session, phone):
+        return _proof_required(provider, otp_session, phone, once_more=True)
+    return InvalidRequest("proof_of_work is not of a challenge for this phone and otp_session")
 
 
 def _phone(provider: Provider, parameters: Parameters) -> str:

@@ -29,7 +29,7 @@ from tests.http.provider import (
 )
 from tests.http.provider import provider as run_provider
 from tests.http.registered import register
-from tests.http.test_proof_of_work import solved
+from tests.http.test_proof_of_work import BAD_PROOF, solved
 
 PATH = "/authorize-challenge"
 NAME = {"given_name": "Анна", "terms_accepted": "true"}
@@ -549,7 +549,9 @@ def test_an_app_of_a_doubtful_source_works_first(watching: Running, hint: str) -
     assert (work["algorithm"], work["bits"], work["expires_in"]) == ("sha-256", 8, 300)
     wrong, proof = (solved(work["challenge"], 8, right=it) for it in (False, True))
     for other in (wrong, "", ":", f"{proof}0", proof.replace(":", ".")):
-        assert "proof_of_work" in asked(app.step(phone=phone, proof_of_work=other))
+        answer = app.step(phone=phone, proof_of_work=other)
+        assert answer.json().get("error_description") == (BAD_PROOF if other else None)
+        assert "proof_of_work" in asked(answer)
     assert "proof_of_work" in asked(app.step(phone=new_phone(), proof_of_work=proof))
 
     sent = asked(app.step(phone=phone, proof_of_work=proof))

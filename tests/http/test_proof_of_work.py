@@ -8,8 +8,17 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.http.provider import Browser, OpenBrowser, RelyingParty, Running, new_phone
+from tests.http.provider import (
+    PHONE_OTP,
+    Browser,
+    OpenBrowser,
+    RelyingParty,
+    Running,
+    new_phone,
+)
 from tests.http.provider import provider as run_provider
+
+BAD_PROOF = "proof_of_work is wrong, too old or used: ask again with another"
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +55,65 @@ def test_an_app_is_told_what_to_do_and_does_it_once(watching: Running) -> None:
     assert (refused.status_code, refused.json()["error"]) == (403, "proof_of_work_required")
     assert (wanted["algorithm"], wanted["bits"], wanted["expires_in"]) == ("sha-256", 8, 300)
 
-    wrong = solved(wanted["challenge"], 8, right=False)
     proof = solved(wanted["challenge"], 8)
     again = {"otp_session": otp_session, "phone": phone}
-    foreign = bot.post("/otp", **again | {"phone": new_phone()}, proof_of_work=proof)
-    assert bot.post("/otp", **again, proof_of_work=wrong).status_code != 200
-    assert foreign.status_code != 200
     started = bot.post("/otp", **again, proof_of_work=proof)
     assert started.status_code == 200
     assert started.json()["otp_session"] == otp_session
     elsewhere = bot.post("/otp", phone=phone, proof_of_work=proof)
     assert elsewhere.json()["error"] == "proof_of_work_required"
+
+
+def test_a_wrong_proof_is_told_with_another_challenge(watching: Running) -> None:
+    bot, phone = doubted(watching), new_phone()
+    refused = bot.post("/otp", phone=phone).json()
+    otp_session, challenge = refused["otp_session"], refused["proof_of_work"]["challenge"]
+    again = {"otp_session": otp_session, "phone": phone}
+
+    for wrong in (solved(challenge, 8, right=False), f"{challenge}:x", challenge):
+        answer = bot.post("/otp", **again, proof_of_work=wrong)
+        told = answer.json()
+        assert (answer.status_code, told["error"]) == (403, "proof_of_work_required")
+        assert told["error_description"] == BAD_PROOF
+        assert told["otp_session"] == otp_session
+        assert told["proof_of_work"]["challenge"] != challenge
+        challenge = told["proof_of_work"]["challenge"]
+
+    assert bot.post("/otp", **again, proof_of_work=solved(challenge, 8)).status_code == 200
+
+
+@pytest.mark.parametrize("foreign", ["phone", "otp_session", "proof_of_work"])
+def test_a_proof_of_something_else_is_told_so(watching: Running, foreign: str) -> None:
+    bot, phone = doubted(watching), new_phone()
+    refused = bot.post("/otp", phone=phone).json()
+    asked = {
+        "otp_session": refused["otp_session"],
+        "phone": phone,
+        "proof_of_work": solved(refused["proof_of_work"]["challenge"], 8),
+    }
+    other = {"otp_session": "x" * 22, "phone": new_phone(), "proof_of_work": "a.1.8.b:1"}
+
+    answer = bot.post("/otp", **asked | {foreign: other[foreign]})
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert answer.json()["error_description"] == (
+        "proof_of_work is not of a challenge for this phone and otp_session"
+    )
+
+
+def test_a_proof_that_was_used_is_told_with_another_challenge(watching: Running) -> None:
+    bot, phone = doubted(watching), new_phone()
+    wanted = bot.post("/otp", phone=phone).json()
+    proof = solved(wanted["proof_of_work"]["challenge"], 8)
+    again = {"otp_session": wanted["otp_session"], "phone": phone, "proof_of_work": proof}
+    assert bot.post("/otp", **again).status_code == 200
+    for _ in range(5):
+        bot.post("/token", grant_type=PHONE_OTP, otp_session=wanted["otp_session"], otp="0" * 6)
+
+    used = bot.post("/otp", **again)
+
+    assert (used.status_code, used.json()["error"]) == (403, "proof_of_work_required")
+    assert used.json()["error_description"] == BAD_PROOF
 
 
 @pytest.mark.parametrize("proof", ["", ":", "a:1", "a.b.c.d:1", "a.1.8.é:1", "x" * 5_000])

@@ -522,6 +522,15 @@ async def test_a_resend_is_for_a_session_of_this_client_and_phone(
     assert isinstance(await journey.enter(store, RIGHT), o.Redeemed)
 
 
+async def test_a_session_is_begun_again_by_its_client_alone(store: Store) -> None:
+    phone, journey = new_phone(), PhoneGrant()
+    await journey.start(store, new_challenge(phone))
+    other = replace(journey, client_id="other")
+
+    assert await other.start(store, new_challenge(phone), NOW + RESEND_AFTER) == o.Unknown()
+    assert isinstance(await journey.enter(store, RIGHT), o.Redeemed)
+
+
 async def test_a_resend_of_a_running_session_sends(store: Store) -> None:
     phone, journey = new_phone(), PhoneGrant()
     await journey.start(store, new_challenge(phone))

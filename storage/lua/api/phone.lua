@@ -78,12 +78,13 @@ function M.interaction_otp_verify(args)
     return { type = 'unregistered' }
 end
 
--- With `resend` the session must be a running one of this client and phone.
+-- A session is of one client; with `resend` it must be a running one, of this phone.
 function M.otp_start(args)
     args.bound_client_id = args.client_id
     args.phone = e164.pack(args.phone)
     local known = box.space.challenge:get(args.otp_session)
-    if args.resend and (known == nil or known.client_id ~= args.client_id or known.phone ~= args.phone) then
+    if known ~= nil and known.client_id ~= args.client_id
+            or args.resend and (known == nil or known.phone ~= args.phone) then
         return { type = 'unknown' }
     end
     return challenges.start(args.otp_session, args)
