@@ -16,7 +16,6 @@ from storage import outcomes as o
 from storage.errors import Unavailable, Uncertain
 
 _NAME_LENGTH = 100
-_PROVEN = frozenset({"profile", "consent", "done"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +136,12 @@ async def submit_code(
     match verified:
         case o.SignedIn():
             finished = await journeys.signed_in(provider, interaction_id, verified)
-            return replace(finished, device=await _device(provider, interaction_id, browser))
+            return replace(finished, device=sending_limits.new_device(provider, verified.phone))
         case o.ConsentAwaited():
             awaited = journeys.consent_awaited(provider, interaction_id, verified)
-            return replace(awaited, device=await _device(provider, interaction_id, browser))
+            return replace(awaited, device=sending_limits.new_device(provider, verified.phone))
         case o.Unregistered():
-            return ProfileAwaited(await _device(provider, interaction_id, browser))
+            return ProfileAwaited(sending_limits.new_device(provider, verified.phone))
         case o.CustomerBlocked():
             return AccessClosed()
         case o.Malformed() | o.Wrong() | o.Limited() | o.Exhausted() | o.CodeExpired() | o.Spent():
@@ -165,16 +164,6 @@ def _code_rejected(
             return Rejected("code_exhausted")
         case _:
             return Rejected("code_expired")
-
-
-async def _device(provider: Provider, interaction_id: str, browser: Browser) -> str | None:
-    found = await provider.store.interaction_read(
-        interaction_id, browser_hash=browser.hash, now=provider.clock()
-    )
-    # Whoever gives another phone meanwhile is back at the code, and has proven nothing.
-    if not isinstance(found, o.FoundInteraction) or found.step not in _PROVEN or not found.phone:
-        return None
-    return sending_limits.new_device(provider, found.phone)
 
 
 async def submit_profile(

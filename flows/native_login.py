@@ -295,7 +295,7 @@ async def _enter_code(session: _Session, text: str) -> CodeIssued | Insufficient
         case o.Spent():
             return await _next_step(session)
         case _:
-            return await _signed_in(session, verified)
+            return _signed_in(session, verified)
 
 
 async def _malformed(session: _Session) -> Insufficient:
@@ -328,7 +328,7 @@ async def _enter_profile(session: _Session, parameters: Parameters) -> CodeIssue
     if isinstance(registered, o.Unknown):
         # The phone is not proven yet, or the auth session is none.
         return await _next_step(session)
-    return await _signed_in(session, registered)
+    return _signed_in(session, registered)
 
 
 async def _next_step(session: _Session) -> Insufficient:
@@ -360,14 +360,14 @@ async def _next_step(session: _Session) -> Insufficient:
             raise InvalidSession("the sign-in is over")
 
 
-async def _signed_in(
+def _signed_in(
     session: _Session, outcome: o.InteractionOtpVerify | o.CustomerRegister
 ) -> CodeIssued:
     """The end of a login: the code, or why there is none. Raises an OAuthError."""
     match outcome:
-        case o.SignedIn():
+        case o.SignedIn(phone=phone):
             code = journeys.code_of(session.provider, session.interaction_id)
-            return CodeIssued(code, await _device(session))
+            return CodeIssued(code, sending_limits.new_device(session.provider, phone))
         case o.CustomerBlocked():
             raise AccessDenied("access is closed for this customer")
         case o.OtherCustomer():
@@ -375,15 +375,3 @@ async def _signed_in(
             raise LoginRequired("another customer was asked for")
         case _:
             raise InvalidSession(detail=repr(outcome))
-
-
-async def _device(session: _Session) -> str | None:
-    found = await session.provider.store.interaction_read(
-        session.interaction_id,
-        browser_hash=session.browser.hash,
-        now=session.provider.clock(),
-        bound_client_id=session.client.client_id,
-    )
-    if not isinstance(found, o.FoundInteraction) or found.phone is None:
-        return None
-    return sending_limits.new_device(session.provider, found.phone)

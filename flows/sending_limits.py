@@ -76,11 +76,13 @@ def sending_of(provider: Provider, asker: Asker, journey: str, phone: str) -> Se
     )
 
 
-def new_device(provider: Provider, phone: str) -> str:
+def new_device(provider: Provider, phone: str | None) -> str | None:
     """What a browser shows from now on to be known as one that has signed in with this phone.
 
-    It names nobody and is worth nothing with another number.
+    It names nobody and is worth nothing with another number. None where no phone was proven.
     """
+    if phone is None:
+        return None
     device = random_id()
     return f"{device}.{_mac(provider, device, phone)}"
 

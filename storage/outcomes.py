@@ -200,17 +200,25 @@ class Completed(Outcome, frozen=True, tag="completed"):
 
 
 class SignedIn(Outcome, frozen=True, tag="signed_in"):
-    """Session, grant and code exist; `sid` is the session that goes on."""
+    """Session, grant and code exist; `sid` is the session that goes on.
+
+    `phone` is what was proven, unless the customer had signed in before.
+    """
 
     sub: str
     sid: str
     request: Request
+    phone: str | None = None
 
 
 class ConsentAwaited(Outcome, frozen=True, tag="consent_awaited"):
-    """The customer has signed in to the session `sid`, and is asked what they allow."""
+    """The customer has signed in to the session `sid`, and is asked what they allow.
+
+    `phone` as for SignedIn.
+    """
 
     sid: str
+    phone: str | None = None
 
 
 class ConsentMissing(Outcome, frozen=True, tag="consent_missing"):
@@ -283,6 +291,8 @@ class Spent(Outcome, frozen=True, tag="spent"):
 
 class Unregistered(Outcome, frozen=True, tag="unregistered"):
     """The phone is proven; the customer must give a name and accept the terms."""
+
+    phone: str
 
 
 class CustomerBlocked(Outcome, frozen=True, tag="customer_blocked"):

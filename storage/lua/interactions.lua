@@ -3,6 +3,7 @@ local alive = require('alive')
 local audit_trail = require('audit_trail')
 local consents = require('consents')
 local customers = require('customers')
+local e164 = require('e164')
 local grants = require('grants')
 local limits = require('limits')
 local memory = require('memory')
@@ -47,6 +48,7 @@ end
 local function signed_in(interaction)
     return {
         type = 'signed_in', sub = interaction.sub, sid = interaction.sid, request = interaction.request,
+        phone = e164.unpack(interaction.phone),
     }
 end
 
@@ -62,7 +64,7 @@ function M.awaiting(interaction, args)
     if M.waiting_session(interaction, args.now) == nil then
         return { type = 'completed', request = interaction.request }
     end
-    return { type = 'consent_awaited', sid = interaction.sid }
+    return { type = 'consent_awaited', sid = interaction.sid, phone = e164.unpack(interaction.phone) }
 end
 
 -- The same step again, by a second click or a retry: the same answer, as long as its code is unused.

@@ -429,7 +429,7 @@ async def open_grant(
     phone = phone or new_phone()
     login = Login(request=new_request(offline=offline), sign_in=new_sign_in(lifetimes=lifetimes))
     answer: object = await login.prove(store, phone, now)
-    if answer == o.Unregistered():
+    if answer == o.Unregistered(phone):
         answer = await login.register(store, now)
     assert isinstance(answer, o.SignedIn)
     code = Code(grant_id=login.sign_in.grant_id, code=login.code)

@@ -47,6 +47,7 @@ class Asked:
     client_id: str
     sub: str
     sid: str
+    phone: str | None = None
 
     @property
     def code(self) -> Code:
@@ -91,7 +92,7 @@ async def asked(
     login = Login(request=request or partner_request(client_id or new("partner")))
     answer = await login.prove(store, customer.phone, now)
     assert isinstance(answer, o.ConsentAwaited)
-    return Asked(login, login.request["client_id"], customer.sub, answer.sid)
+    return Asked(login, login.request["client_id"], customer.sub, answer.sid, answer.phone)
 
 
 async def sso(

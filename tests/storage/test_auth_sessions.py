@@ -75,7 +75,7 @@ async def test_with_a_phone_its_challenge_begins_in_the_same_call(store: Store) 
     assert await beginning.login.read(store) == o.FoundInteraction(
         "code", beginning.login.request, phone, tries_left=5, resend_at=NOW + 30
     )
-    assert await beginning.login.enter(store, RIGHT) == o.Unregistered()
+    assert await beginning.login.enter(store, RIGHT) == o.Unregistered(phone)
 
 
 async def test_the_same_beginning_again_has_the_same_answer(store: Store) -> None:
@@ -143,8 +143,8 @@ async def test_it_says_whose_it_is(store: Store) -> None:
 
 @pytest.mark.parametrize("bound_client_id", ["other", None, ""])
 async def test_nobody_else_goes_on_with_it(store: Store, bound_client_id: str | None) -> None:
-    login = app_login()
-    await Beginning(login=login, challenge=new_challenge(new_phone())).begin(store)
+    login, phone = app_login(), new_phone()
+    await Beginning(login=login, challenge=new_challenge(phone)).begin(store)
     other = replace(login, bound_client_id=bound_client_id)
 
     answers: list[Any] = [
@@ -161,7 +161,7 @@ async def test_nobody_else_goes_on_with_it(store: Store, bound_client_id: str | 
     found = await login.read(store)
     assert isinstance(found, o.FoundInteraction)
     assert (found.step, found.tries_left) == ("code", 5)
-    assert await login.enter(store, RIGHT) == o.Unregistered()
+    assert await login.enter(store, RIGHT) == o.Unregistered(phone)
 
 
 async def test_no_app_goes_on_with_what_a_browser_began(store: Store) -> None:

@@ -60,11 +60,12 @@ async def test_signing_in_at_a_partners_request_begins_a_session_and_grants_noth
 
 async def test_consent_comes_after_the_first_registration(store: Store) -> None:
     login = Login(request=partner_request(new("partner")))
-    assert await login.prove(store, new_phone()) == o.Unregistered()
+    phone = new_phone()
+    assert await login.prove(store, phone) == o.Unregistered(phone)
 
     answer = await login.register(store)
 
-    assert answer == o.ConsentAwaited(login.sign_in.new_sid)
+    assert answer == o.ConsentAwaited(login.sign_in.new_sid, phone)
     assert await login.register(store) == answer
     found = await login.read(store)
     assert isinstance(found, o.FoundInteraction)
@@ -76,7 +77,8 @@ async def test_what_was_allowed_is_granted(store: Store) -> None:
 
     answer = await customer.decides(store)
 
-    assert answer == o.SignedIn(customer.sub, customer.sid, customer.login.request)
+    request, phone = customer.login.request, customer.phone
+    assert answer == o.SignedIn(customer.sub, customer.sid, request, phone)
     redeemed = await customer.redeems(store)
     assert (redeemed.scope, redeemed.sub, redeemed.sid) == (SCOPE, customer.sub, customer.sid)
     assert redeemed.refresh
@@ -134,7 +136,8 @@ async def test_the_same_decision_again_has_the_same_answer_and_is_told_once(
 
     answers = await at_once(customer.decides(store) for _ in range(MANY))
 
-    assert answers == [o.SignedIn(customer.sub, customer.sid, customer.login.request)] * MANY
+    signed_in = o.SignedIn(customer.sub, customer.sid, customer.login.request, customer.phone)
+    assert answers == [signed_in] * MANY
     assert (await owner.count("grant"), await owner.count("code")) == (grants + 1, codes + 1)
     assert await owner.events("consent_granted", customer.sub) == 1
 
@@ -240,7 +243,7 @@ async def test_who_is_not_signed_in_any_more_decides_nothing(store: Store, how: 
 
 async def test_the_earlier_steps_again_lead_to_the_consent(store: Store) -> None:
     customer = await asked(store)
-    login, awaited = customer.login, o.ConsentAwaited(customer.sid)
+    login, awaited = customer.login, o.ConsentAwaited(customer.sid, customer.phone)
 
     assert await login.enter(store, RIGHT) == awaited
     assert await login.enter(store, WRONG) == awaited

@@ -165,7 +165,7 @@ async def test_who_was_turned_away_may_give_another_phone(store: Store) -> None:
 
 async def test_a_block_between_phone_and_name_turns_away(store: Store) -> None:
     phone, login, bot = new_phone(), Login(), PhoneGrant()
-    assert await login.prove(store, phone) == o.Unregistered()
+    assert await login.prove(store, phone) == o.Unregistered(phone)
     # The same customer comes to be by the phone grant, which asks for no name.
     await bot.start(store, new_challenge(phone))
     assert isinstance(await bot.enter(store, RIGHT), o.Redeemed)

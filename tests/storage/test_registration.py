@@ -31,7 +31,7 @@ def code_of(login: Login) -> Code:
 
 async def proven(store: Store, phone: str, **request: Any) -> Login:
     login = Login(request=new_request(**request))
-    assert await login.prove(store, phone) == o.Unregistered()
+    assert await login.prove(store, phone) == o.Unregistered(phone)
     return login
 
 
@@ -49,7 +49,7 @@ async def test_registering_makes_the_profile_and_signs_in(store: Store) -> None:
 
     signed_in = await login.register(store, NOW + 5)
 
-    assert signed_in == o.SignedIn(login.new_sub, login.sign_in.new_sid, login.request)
+    assert signed_in == o.SignedIn(login.new_sub, login.sign_in.new_sid, login.request, phone)
     found = await store.customer_read(login.new_sub)
     assert isinstance(found, o.FoundCustomer)
     assert (found.customer.phone, found.customer.given_name) == (phone, "Анна")
@@ -72,7 +72,8 @@ async def test_a_known_phone_signs_in_without_registering(store: Store) -> None:
 
     answer = await login.prove(store, customer.phone, NOW + 60)
 
-    assert answer == o.SignedIn(customer.sub, login.sign_in.new_sid, login.request)
+    new_sid = login.sign_in.new_sid
+    assert answer == o.SignedIn(customer.sub, new_sid, login.request, customer.phone)
     found = await store.customer_read(customer.sub)
     assert isinstance(found, o.FoundCustomer)
     assert found.customer.phone_verified_at == NOW + 60
@@ -126,7 +127,7 @@ async def test_a_customer_of_the_phone_grant_registers_at_the_first_page(
 
     answer = await login.register(store)
 
-    assert answer == o.SignedIn(sub, login.sign_in.new_sid, login.request)
+    assert answer == o.SignedIn(sub, login.sign_in.new_sid, login.request, phone)
     found = await store.customer_read(sub)
     assert isinstance(found, o.FoundCustomer)
     assert found.customer.given_name == "Анна"
@@ -159,12 +160,12 @@ async def test_a_required_customer_of_the_phone_grant_registers_at_the_first_pag
 
 
 async def test_the_steps_again_have_the_same_answers(store: Store, owner: Owner) -> None:
-    login = await proven(store, new_phone())
+    login = await proven(store, phone := new_phone())
 
     proofs = await at_once(login.enter(store, RIGHT) for _ in range(MANY))
     answers = await at_once(login.register(store) for _ in range(MANY))
 
-    assert proofs == [o.Unregistered()] * MANY
+    assert proofs == [o.Unregistered(phone)] * MANY
     assert answers == [answers[0]] * MANY
     assert isinstance(answers[0], o.SignedIn)
     assert await owner.events("signed_in", login.new_sub) == 1

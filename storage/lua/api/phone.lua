@@ -75,7 +75,7 @@ function M.interaction_otp_verify(args)
             { '=', 'step', 'profile' }, { '=', 'phone_verified_at', args.now },
         })
     end
-    return { type = 'unregistered' }
+    return { type = 'unregistered', phone = e164.unpack(challenge.phone) }
 end
 
 -- A session is of one client; with `resend` it must be a running one, of this phone.
