@@ -5,6 +5,7 @@
   const SENT_FOR_MS = 10_000; // then a lost request may be sent again
   const FIRST_WAIT_MS = 1_500;
   const LONGEST_WAIT_MS = 60_000;
+  const PAUSE_MS = 1_200; // after which nothing more is typed
   const forms = [...document.forms];
   const unsent = (form) => {
     delete form.dataset.sent;
@@ -46,22 +47,32 @@
   const code = document.getElementById("code");
   if (code) {
     const length = Number(code.dataset.length);
-    const cells = [...code.nextElementSibling.children];
+    const cells = code.nextElementSibling;
     let submitted = false;
-    const mark = () => {
-      const next = Math.min(code.value.length, length - 1);
-      cells.forEach((cell, index) => cell.classList.toggle("next", index === next));
-    };
+    let pause;
     // While a call is waited for, a message with the longer code may arrive as well.
     const lengths = [code.maxLength, length];
-    const fill = (digits, limit = length) => {
-      const value = digits.slice(0, limit);
+    const mark = () => {
+      const shown = code.value.length > length ? code.maxLength : length;
+      while (cells.children.length < shown) cells.append(document.createElement("span"));
+      while (cells.children.length > shown) cells.lastElementChild.remove();
+      document.documentElement.style.setProperty("--code-length", shown);
+      const next = Math.min(code.value.length, shown - 1);
+      [...cells.children].forEach((cell, index) => cell.classList.toggle("next", index === next));
+    };
+    const submit = () => {
+      if (submitted) return;
+      submitted = true;
+      code.form.requestSubmit();
+    };
+    const fill = (digits, whole) => {
+      const value = digits.slice(0, code.maxLength);
       if (code.value !== value) code.value = value; // assigning moves the caret
       mark();
-      if (lengths.includes(code.value.length) && !submitted) {
-        submitted = true;
-        code.form.requestSubmit();
-      }
+      clearTimeout(pause);
+      // The end of a call may be the beginning of the longer code.
+      if (value.length === code.maxLength || (whole && lengths.includes(value.length))) submit();
+      else if (value.length === length) pause = setTimeout(submit, PAUSE_MS);
     };
     const cleaned = (text) => {
       const digits = text.replace(/\D/g, "");
@@ -74,11 +85,11 @@
     };
 
     mark();
-    code.addEventListener("input", () => fill(code.value.replace(/\D/g, "")));
+    code.addEventListener("input", () => fill(code.value.replace(/\D/g, ""), false));
     code.addEventListener("paste", (event) => {
       const digits = cleaned(event.clipboardData.getData("text"));
       event.preventDefault();
-      if (digits) fill(digits, code.maxLength);
+      if (digits) fill(digits, true);
     });
 
     // The page is made anew when the code comes another way, as long as nothing has been typed.
@@ -98,7 +109,7 @@
       addEventListener("pagehide", () => waiting.abort());
       navigator.credentials
         .get({ otp: { transport: ["sms"] }, signal: waiting.signal })
-        .then((received) => received && fill(cleaned(received.code), code.maxLength))
+        .then((received) => received && fill(cleaned(received.code), true))
         .catch(() => {}); // refused or aborted: the customer types the code
     }
   }

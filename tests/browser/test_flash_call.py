@@ -39,6 +39,23 @@ def test_the_last_four_digits_of_the_call_sign_in(arrive: Arrive, app: App, loca
     customer.sees("profile.title")
 
 
+def test_a_message_may_come_while_the_page_shows_the_call(arrive: Arrive, app: App) -> None:
+    customer = arrive(app.provider, size=PHONE)
+    customer.page.route("**/delivery", lambda route: route.fulfill(json={"delivery": None}))
+    is_called(customer, app)
+    field = customer.page.get_by_label(customer.says("code.call_label"))
+    cells = customer.page.locator(".code-cells span")
+    eventually(lambda: len(inbox(customer)) > 1, "the message is sent", 40)
+    code = inbox(customer)[0]["code"]
+    field.press_sequentially(code[:5], delay=100)
+    expect(cells).to_have_count(6)
+    expect(field).to_have_value(code[:5])
+    field.press("Backspace")
+    expect(cells).to_have_count(4)
+    field.press_sequentially(code[4:], delay=100)
+    customer.sees("profile.title")
+
+
 @pytest.mark.parametrize("number", ["+7 495 123-{}", "+7495123{}", "{}"])
 def test_the_whole_calling_number_may_be_pasted(arrive: Arrive, app: App, number: str) -> None:
     customer = arrive(app.provider)
