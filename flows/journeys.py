@@ -223,7 +223,7 @@ async def read(
         phone=found.phone,
         tries_left=found.tries_left or 0,
         resend_after=max(0, (found.resend_at or 0) - now),
-        delivery=found.delivery or _first_kind(provider, client, found.phone),
+        delivery=found.delivery or first_kind(provider, client, found.phone),
         declined=frozenset(found.declined.split()),
     )
 
@@ -236,7 +236,7 @@ async def delivery(provider: Provider, interaction_id: str, browser: Browser) ->
     return found.delivery if isinstance(found, o.FoundInteraction) else None
 
 
-def _first_kind(provider: Provider, client: Client, phone: str | None) -> str:
+def first_kind(provider: Provider, client: Client, phone: str | None) -> str:
     """How a code that is still queued will be sent."""
     steps = provider.settings.delivery.steps(phone or "", client.channel.channel_id)
     return steps[0].kind if steps else "sms"

@@ -54,6 +54,7 @@ class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The error `insufficient_authorization` (5.2.2.1): what the app has to bring next.
 
     One of the three `*_required` is true. `resend_after` and `otp_expires_in` are in seconds;
+    `otp_delivery` is how the code comes (flows.ports.Kind), `failed` where it cannot.
     `profile_errors` has what is wrong with a profile by parameter, `required` or `too_long`.
     """
 
@@ -62,6 +63,7 @@ class Insufficient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     phone_required: bool = False
     otp_required: bool = False
     profile_required: bool = False
+    otp_delivery: str | None = None
     resend_after: int | None = None
     otp_expires_in: int | None = None
     tries_left: int | None = None
@@ -190,11 +192,10 @@ async def _begin(
             return session.awaits(phone_required=True, error_description=_NO_PHONE)
         case o.Limited(retry_after=seconds):
             raise SlowDown("too many sign-ins or codes were asked for", retry_after=seconds)
-        case o.ProofWanted():
-            assert new is not None  # noqa: S101 - there is nothing to send without one
-            return _proof_wanted(session, new.phone)
-        case o.OtpStarted():
-            return _code_queued(session, started)
+    assert phone is not None  # noqa: S101 - there is nothing to send without one
+    if isinstance(started, o.ProofWanted):
+        return _proof_wanted(session, phone)
+    return _code_queued(session, started, phone)
 
 
 async def _enter_phone(session: _Session, text: str) -> Insufficient:
@@ -220,7 +221,7 @@ async def _enter_phone(session: _Session, text: str) -> Insufficient:
         case o.ProofWanted():
             return _proof_wanted(session, phone)
         case o.OtpStarted():
-            return _code_queued(session, started)
+            return _code_queued(session, started, phone)
         case _:
             raise InvalidSession(detail=repr(started))
 
@@ -245,13 +246,14 @@ def _proof_wanted(session: _Session, phone: str) -> Insufficient:
     )
 
 
-def _code_queued(session: _Session, started: o.OtpStarted) -> Insufficient:
+def _code_queued(session: _Session, started: o.OtpStarted, phone: str) -> Insufficient:
     provider = session.provider
     sending_limits.tell(provider.log, *started.alarms)
     provider.outbox.wake()
     now = provider.clock()
     return session.awaits(
         otp_required=True,
+        otp_delivery=journeys.first_kind(provider, session.client, phone),
         otp_expires_in=max(0, started.expires_at - now),
         resend_after=max(0, started.resend_at - now),
     )
@@ -347,6 +349,8 @@ async def _next_step(session: _Session) -> Insufficient:
         case "code" if found.tries_left:
             return session.awaits(
                 otp_required=True,
+                otp_delivery=found.delivery
+                or journeys.first_kind(provider, session.client, found.phone),
                 tries_left=found.tries_left,
                 resend_after=max(0, (found.resend_at or 0) - now),
             )

@@ -140,7 +140,12 @@ def test_a_new_customer_signs_in_without_a_browser(app: App) -> None:
     begun = app.begin(phone=phone)
     assert begun.headers["cache-control"] == "no-store"
     assert begun.headers["content-type"] == "application/json"
-    assert asked(begun) == {"otp_required": True, "otp_expires_in": 180, "resend_after": 30}
+    assert asked(begun) == {
+        "otp_required": True,
+        "otp_delivery": "sms",
+        "otp_expires_in": 180,
+        "resend_after": 30,
+    }
     assert asked(app.step(otp=app.provider.code_for(phone))) == {"profile_required": True}
     code = code_in(app.step(**NAME, family_name="Смирнова"))
 
@@ -409,7 +414,8 @@ def test_an_auth_session_alone_asks_what_is_next(app: App) -> None:
     app.begin()
     assert asked(app.step()) == {"phone_required": True}
     app.step(phone=phone)
-    assert asked(app.step()).keys() == {"otp_required", "tries_left", "resend_after"}
+    next_step = {"otp_required", "otp_delivery", "tries_left", "resend_after"}
+    assert asked(app.step()).keys() == next_step
     app.step(otp=app.provider.code_for(phone))
     assert asked(app.step()) == {"profile_required": True}
     app.step(**NAME)

@@ -386,6 +386,24 @@ def test_a_bot_may_redeem_the_end_of_the_calling_number(bot: RelyingParty, sms: 
     eventually(redeemed, "the call's code is known")
 
 
+def test_an_app_is_told_how_the_code_comes(running: Running, sms: Gateway) -> None:
+    party = RelyingParty(running, "demo-native")
+    told = []
+    for cascade in (CALLED, NOBODY):
+        begun = party.request(redirect_uri=None, state=None, phone=number(cascade))
+        first = party.post("/authorize-challenge", **begun).json()
+        sms.hears(begun["phone"])
+        told.append(first["otp_delivery"])
+
+    def failed() -> bool:
+        session = first["auth_session"]
+        step = party.post("/authorize-challenge", auth_session=session).json()
+        return (step["otp_delivery"], step["resend_after"]) == ("failed", 0)
+
+    assert told == ["flash_call", "messenger"]
+    eventually(failed, "the code could not be sent")
+
+
 # Receipts
 
 
