@@ -1,6 +1,7 @@
 """Small pure functions over bytes: base64url, digests, random identifiers, derived secrets."""
 
-import base64
+import binascii
+import functools
 import hashlib
 import hmac
 import secrets
@@ -11,10 +12,13 @@ import secrets
 _HASH_OF_ALG_SUFFIX = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
 _HASH_OF_EDDSA = hashlib.sha512
 
+_TO_BASE64URL = bytes.maketrans(b"+/", b"-_")
+_FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
+
 
 def b64url(data: bytes) -> str:
     """Encode as base64url without padding (RFC 7515 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_TO_BASE64URL, b"=").decode("ascii")
 
 
 def b64url_decode(text: str) -> bytes:
@@ -23,7 +27,8 @@ def b64url_decode(text: str) -> bytes:
     Canonical means that `b64url` gives the same text again: no padding, no foreign characters,
     no stray bits at the end. Otherwise one value would have several spellings.
     """
-    data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    standard = text.encode("ascii").translate(_FROM_BASE64URL)
+    data = binascii.a2b_base64(standard + b"=" * (-len(text) % 4))
     if b64url(data) != text:
         raise ValueError("not canonical base64url")
     return data
@@ -49,12 +54,12 @@ def left_half_hash(token: str, alg: str) -> str:
 
 def random_id() -> str:
     """Return 128 random bits in 22 URL-safe characters: unique, not necessarily secret."""
-    return secrets.token_urlsafe(16)
+    return b64url(secrets.token_bytes(16))
 
 
 def random_secret() -> str:
     """Return 256 random bits in 43 URL-safe characters: unguessable."""
-    return secrets.token_urlsafe(32)
+    return b64url(secrets.token_bytes(32))
 
 
 def derive(secret: bytes, *parts: str) -> bytes:
@@ -63,8 +68,12 @@ def derive(secret: bytes, *parts: str) -> bytes:
     Each part is preceded by its length, so that ("ab", "c") and ("a", "bc") differ. Callers that
     share a secret begin with a part that names their use.
     """
-    message = bytearray()
-    for part in parts:
-        data = part.encode()
-        message += len(data).to_bytes(4, "big") + data
-    return hmac.digest(secret, message, "sha256")
+    mac = _keyed(secret).copy()
+    mac.update(b"".join([len(part).to_bytes(4, "big") + part for part in map(str.encode, parts)]))
+    return mac.digest()
+
+
+# To look SHA-256 up and take a key in costs OpenSSL more than a short message does.
+@functools.lru_cache(maxsize=64)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    return hmac.new(secret, digestmod="sha256")
