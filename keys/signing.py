@@ -1,11 +1,12 @@
 """Signing keys, and the proof that a token was signed by one of ours (RFC 7515, RFC 8725)."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from joserfc.errors import JoseError
@@ -111,13 +112,19 @@ class Signer(VerificationKey, ABC):
 class SigningKey(Signer):
     """A key whose private part is in this process's memory."""
 
-    __slots__ = ()
+    __slots__ = ("_sign",)
 
     def __init__(self, key: Key, alg: str) -> None:
         """Raises `UnusableKey` as `VerificationKey` does, and for a public `key`."""
         super().__init__(key, alg)
         if not key.is_private:
             raise UnusableKey("it has no private part to sign with")
+        private_key = key.private_key if isinstance(key, ECKey) else None
+        self._sign = (
+            functools.partial(self._algorithm.sign, key=key)
+            if private_key is None
+            else _ecdsa(private_key, alg)
+        )
 
     @classmethod
     def generate(cls, alg: str) -> Self:
@@ -142,14 +149,18 @@ class SigningKey(Signer):
 
     async def signature(self, signing_input: bytes) -> bytes:
         """Sign at once: a thread would cost more than most of these signatures."""
-        ecdsa = _ECDSA.get(self.alg)
-        private_key = self._key.private_key if isinstance(self._key, ECKey) else None
-        if ecdsa is None or private_key is None:
-            return self._algorithm.sign(signing_input, self._key)
-        # joserfc makes the hash and looks the key up for each signature: a third more for ES256.
-        algorithm, octets = ecdsa
+        return self._sign(signing_input)
+
+
+def _ecdsa(private_key: EllipticCurvePrivateKey, alg: str) -> Callable[[bytes], bytes]:
+    # joserfc makes the hash and looks the key up for each signature: a third more for ES256.
+    algorithm, octets = _ECDSA[alg]
+
+    def sign(signing_input: bytes) -> bytes:
         r, s = decode_dss_signature(private_key.sign(signing_input, algorithm))
         return r.to_bytes(octets, "big") + s.to_bytes(octets, "big")
+
+    return sign
 
 
 def _alg_of(members: Mapping[str, Any]) -> str:
