@@ -62,31 +62,24 @@ class Connection:
         Every procedure may be repeated, so a refused or lost call is made again until
         `call_timeout` seconds are over. Raises Unavailable, Uncertain or StoreBug.
         """
-        if self._observe is None:
-            return await self._call(procedure, arguments)
         began = time.monotonic()
         outcome = "cancelled"
+        self._calls += 1
         try:
-            answer = await self._call(procedure, arguments)
+            if self._calls > _MOST_CALLS:
+                raise Unavailable(f"{procedure}: {_MOST_CALLS} calls wait already")
+            answer = await self._attempts(procedure, arguments, began + self._call_timeout)
             outcome = str(answer.get("type", "ok")) if isinstance(answer, dict) else "ok"
         except StoreError as error:
             outcome = type(error).__name__
             raise
         finally:
-            self._observe(procedure, outcome, time.monotonic() - began)
+            self._calls -= 1
+            if self._observe is not None:
+                self._observe(procedure, outcome, time.monotonic() - began)
         return answer
 
-    async def _call(self, procedure: str, arguments: dict[str, Any]) -> Any:
-        if self._calls >= _MOST_CALLS:
-            raise Unavailable(f"{procedure}: {_MOST_CALLS} calls wait already")
-        self._calls += 1
-        try:
-            return await self._attempts(procedure, arguments)
-        finally:
-            self._calls -= 1
-
-    async def _attempts(self, procedure: str, arguments: dict[str, Any]) -> Any:
-        deadline = time.monotonic() + self._call_timeout
+    async def _attempts(self, procedure: str, arguments: dict[str, Any], deadline: float) -> Any:
         uncertain = False
         while True:
             remaining = max(deadline - time.monotonic(), 0.001)
