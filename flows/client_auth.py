@@ -1,9 +1,9 @@
 """Client authentication (RFC 6749 2.3): by the method that the client is registered for."""
 
-import base64
 import binascii
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
+
+import msgspec
 
 from flows import client_assertions
 from flows.client_assertions import ASSERTION_TYPE
@@ -16,8 +16,7 @@ from flows.provider import Provider
 from keys.assertions import Assertion
 
 
-@dataclass(frozen=True, slots=True)
-class _Credentials:
+class _Credentials(msgspec.Struct, frozen=True):
     method: AuthMethod
     client_id: str
     secret: str | None = None
@@ -51,10 +50,9 @@ async def authenticate(
 
 
 def _presented(authorization: str | None, parameters: Parameters) -> _Credentials:
-    names = ("client_secret", "client_assertion", "client_assertion_type")
-    secret, assertion, assertion_type = map(parameters.get, names)
-    by_assertion = assertion is not None or assertion_type is not None
-    if [authorization is not None, secret is not None, by_assertion].count(True) > 1:
+    secret, presented = parameters.get("client_secret"), parameters.values
+    by_assertion = "client_assertion" in presented or "client_assertion_type" in presented
+    if (authorization is not None) + (secret is not None) + by_assertion > 1:
         # RFC 6749 2.3: not more than one method in each request.
         raise InvalidRequest("more than one client authentication method")
     if authorization is not None:
@@ -72,7 +70,7 @@ def _decode_basic(authorization: str, parameters: Parameters) -> _Credentials:
     if scheme.lower() != "basic":
         raise InvalidClient("unsupported Authorization scheme", challenge=True)
     try:
-        pair = base64.b64decode(encoded.strip(), validate=True).decode()
+        pair = binascii.a2b_base64(encoded.strip(), strict_mode=True).decode()
     except (binascii.Error, ValueError) as error:
         raise InvalidClient("malformed Authorization header", challenge=True) from error
     client_id, colon, secret = pair.partition(":")

@@ -1,5 +1,6 @@
 """Clients and their channels, as flows see them; looked up once and kept until they change."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -9,7 +10,12 @@ from conf.channels import LOCALES, Platform
 from conf.settings import Lifetimes
 from flows.channel import Channel
 from flows.claims import CLAIMS
-from flows.client_metadata import ClientMetadata
+from flows.client_metadata import (
+    PROTECTED_RESPONSES,
+    ClientMetadata,
+    ProtectedResponse,
+    Protection,
+)
 from flows.grants.names import PHONE_OTP, REFRESH_TOKEN
 from flows.uris import is_loopback_literal
 from keys.encryption import RecipientKeys
@@ -101,6 +107,11 @@ class Client(msgspec.Struct, frozen=True, dict=True):
         return RecipientKeys(self.metadata.jwks or {"keys": []})
 
     @cached_property
+    def protections(self) -> Mapping[ProtectedResponse, Protection]:
+        """How its responses are protected."""
+        return {response: self.metadata.protection(response) for response in PROTECTED_RESPONSES}
+
+    @cached_property
     def scopes(self) -> frozenset[str]:
         """What it may ask for."""
         registered = frozenset(self.metadata.scope.split())
@@ -130,7 +141,8 @@ class Client(msgspec.Struct, frozen=True, dict=True):
 
     def narrowed(self, scope: str) -> str:
         """What is left of a scope that was granted before."""
-        return " ".join(name for name in scope.split() if name in self.scopes)
+        allowed = self.scopes
+        return " ".join([name for name in scope.split() if name in allowed])
 
     def allows_grant(self, grant_type: str) -> bool:
         """Whether it may use a grant type."""

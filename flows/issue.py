@@ -102,4 +102,4 @@ async def _id_token(
     if grant.customer is not None and grant.claims is not None:
         # Scopes are answered at userinfo; here only what `claims` names (OIDC Core 5.4, 5.5).
         claims |= select(grant.customer, frozenset(), grant.claims["id_token"], client.claims)
-    return await response_jwt(provider, client, claims, client.metadata.protection("id_token"))
+    return await response_jwt(provider, client, claims, client.protections["id_token"])

@@ -1,14 +1,14 @@
 """Request parameters, as they arrived."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from flows.errors import InvalidRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """Parameters by name; one without a value counts as omitted (RFC 6749 3.1)."""
 
     values: Mapping[str, str]
@@ -46,4 +46,4 @@ class Parameters:
 
     def only(self, names: frozenset[str]) -> "Parameters":
         """Just these parameters; whoever reads another one finds it omitted."""
-        return Parameters({name: self.values[name] for name in names & self.values.keys()})
+        return Parameters({name: it for name, it in self.values.items() if name in names})

@@ -1,7 +1,8 @@
 """The token endpoint (RFC 6749 3.2): the phases that every grant type shares."""
 
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from flows.client_auth import authenticate
 from flows.clients import Client
@@ -27,7 +28,7 @@ async def token(
         raise UnauthorizedClient("the client is not registered for this grant type")
     # Before a code or refresh token is spent in vain.
     provider.keys.must_sign(ACCESS_TOKEN_ALG, client.metadata.id_token_signed_response_alg)
-    await check_recipient(provider, client, client.metadata.protection("id_token"))
+    await check_recipient(provider, client, client.protections["id_token"])
     audience = _audience(provider, client, parameters.get("resource"))
     authorized = await grant.authorize(provider, client, parameters.only(grant.parameters))
     if isinstance(authorized, ServiceAuthorized):
@@ -35,7 +36,7 @@ async def token(
     # What was taken away from the client since is not given any more (RFC 6749 3.3).
     scope = client.narrowed(authorized.scope)
     if scope != authorized.scope:
-        authorized = replace(authorized, scope=scope)
+        authorized = msgspec.structs.replace(authorized, scope=scope)
     return await issue(provider, client, authorized, audience)
 
 

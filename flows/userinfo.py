@@ -33,7 +33,7 @@ async def userinfo(
         raise InvalidToken("the client is no longer registered")
     sub = subjects.to_client(provider, client, "sub", found.customer.sub)
     claims = {"sub": sub} | select(found.customer, token.scopes, found.claims, client.claims)
-    protection = client.metadata.protection("userinfo")
+    protection = client.protections["userinfo"]
     if not any(protection):
         return claims
     if protection.signed_response_alg is not None:

@@ -3,14 +3,15 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from flows.clients import Client
 from flows.parameters import Parameters
 from flows.provider import Provider
 from storage.outcomes import Redeemed, Rotated
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
+class Authorized(msgspec.Struct, frozen=True):
     """A grant that may get tokens now: with this refresh token, and for this scope."""
 
     grant: Redeemed | Rotated
@@ -18,8 +19,7 @@ class Authorized:
     refresh_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAuthorized:
+class ServiceAuthorized(msgspec.Struct, frozen=True):
     """A client that may get an access token in its own name, which no row stands for.
 
     `epoch` is that of the last revocation until now.
