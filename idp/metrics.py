@@ -70,7 +70,7 @@ _sending_budget_share = Gauge(
     ("key",),
     multiprocess_mode="mostrecent",
 )
-_LEVELS = ("address", "pair", "network", "witness", "prefix", "strangers", "client")
+_LEVELS = ("address", "pair", "network", "prefix", "strangers", "client")
 
 
 def request(route: str, method: str, status: int, seconds: float) -> None:

@@ -40,4 +40,12 @@ function M.spend(key, budget, now)
     return alarm
 end
 
+-- One message less than was counted. A mark that it had reached is reached once more, and told once more.
+function M.give_back(key, now)
+    local _, spent = today(key, now)
+    if spent > 0 then
+        box.space.message_budget:update(key, { { '-', 'spent', 1 } })
+    end
+end
+
 return M

@@ -46,6 +46,7 @@ function M.start(journey, args)
     if not args.test and outbox.is_full() then
         return { type = 'limited', retry_after = FULL_RETRY }
     end
+    local under_way = running ~= nil and outbox.is_under_way(running)
     local decision = { held = false, wait = 0 }
     if not args.test then
         local refusal
@@ -59,6 +60,8 @@ function M.start(journey, args)
             client_id = args.client_id, detail = { phone = e164.mask(args.phone) },
         })
     end
+    -- A repeat that is held back must not stop the message before it.
+    local kept = decision.held and under_way
     local resend_at = now + decision.wait
     if running ~= nil then
         running = box.space.challenge:update(journey, {
@@ -80,7 +83,9 @@ function M.start(journey, args)
             client_id = args.bound_client_id,
         })
     end
-    outbox.queue(running, args)
+    if not kept then
+        outbox.queue(running, args)
+    end
     return started(running, not running.test and not decision.held, decision.alarms)
 end
 

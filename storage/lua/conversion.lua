@@ -1,8 +1,8 @@
 -- The conversion watch: messages sent against codes that came back right, in cells of constant size.
 --
 -- A cell is a prefix of numbers, a network, an address, a client, a prefix within a network, or all strangers from
--- networks that are not known for strangers who sign in. Its counters fade by half in every half-life, so that a row
--- is a sliding window. A cell whose messages stop coming back is held for a while, twice as long each time.
+-- networks that nobody vouches for. Its counters fade by half in every half-life, so that a row is a sliding window. A
+-- cell whose messages stop coming back is held for a while, twice as long each time.
 local audit_trail = require('audit_trail')
 
 local M = {}
@@ -12,14 +12,20 @@ local VOUCHER_HALF_LIFE = 7 * 86400
 local MOST_DOUBLINGS = 5
 local PROBED = 1000 -- one of so many messages that a held cell asks for is sent, to see whether it comes back
 
+local PUMPED = 0.1 -- a prefix is, when no more of all messages that are asked for come back
+
 -- Messages that may be without an answer, for customers need their time, before a cell can be held.
-local TOLERATED = { address = 2, pair = 5, network = 8, witness = 10, prefix = 15, strangers = 15, client = 50 }
+local TOLERATED = { address = 3, pair = 5, network = 8, prefix = 15, strangers = 15, client = 50 }
+
+-- Where nobody has been a customer for long, everybody is a stranger and nobody can vouch for anybody.
+local SETTLED = 50 -- sign-ins of customers of long standing
+local UNSETTLED_PATIENCE = 20 -- times as many unanswered messages
 
 -- An attacker has few addresses that customers have too, and uses them for long.
 local LONGER = { address = 4 }
 
 -- Few come from one place.
-local HALF_LIVES = { address = 86400, network = 43200, witness = 86400 }
+local HALF_LIVES = { address = 86400, network = 43200 }
 
 -- There are too many of these to tell of each.
 local SILENT = { address = true, pair = true }
@@ -27,10 +33,6 @@ local SILENT = { address = true, pair = true }
 local DAY = 86400
 
 M.CREDIT = 0.03 -- unanswered messages for each sign-in of a customer of long standing
-
-local function faded(value, seconds, half_life)
-    return value * 0.5 ^ (seconds / half_life)
-end
 
 -- The cell of a key as it is now; `of` reads and nothing more.
 function M.of(level, name, now)
@@ -42,13 +44,13 @@ function M.of(level, name, now)
             strikes = 0, refused = 0, held_until = 0, blocked_until = 0,
         }
     end
-    local age, half_life = math.max(0, now - row.at), HALF_LIVES[level] or HALF_LIFE
+    local _, _, at, sent, signed_in, vouched, strikes, refused, held_until, blocked_until = row:unpack()
+    local age = math.max(0, now - at)
+    local left = 0.5 ^ (age / (HALF_LIVES[level] or HALF_LIFE))
     return {
-        key = key, level = level, name = name, at = math.max(now, row.at),
-        sent = faded(row.sent, age, half_life), signed_in = faded(row.signed_in, age, half_life),
-        vouched = faded(row.vouched, age, VOUCHER_HALF_LIFE),
-        strikes = row.strikes, refused = row.refused,
-        held_until = row.held_until, blocked_until = row.blocked_until,
+        key = key, level = level, name = name, at = math.max(now, at),
+        sent = sent * left, signed_in = signed_in * left, vouched = vouched * 0.5 ^ (age / VOUCHER_HALF_LIFE),
+        strikes = strikes, refused = refused, held_until = held_until, blocked_until = blocked_until,
     }
 end
 
@@ -63,9 +65,10 @@ end
 
 -- With each time that it was held there is less patience with it. A network in which many sign in has many more who
 -- are about to, or give up.
-local function patience(cell)
+local function patience(cell, settled)
     local crowd = cell.level == 'network' and M.CREDIT * cell.vouched or 0
-    return math.max(2, TOLERATED[cell.level] / 4 ^ cell.strikes) + crowd
+    local tolerated = math.max(2, TOLERATED[cell.level] / 4 ^ cell.strikes)
+    return (settled and 1 or UNSETTLED_PATIENCE) * tolerated + crowd
 end
 
 local function fails(cell, unanswered, lowest)
@@ -78,13 +81,18 @@ function M.is_held(cell, lowest, now)
 end
 
 -- Whether it is held, or on the way to it.
-function M.is_doubtful(cell, lowest, now)
-    return M.is_held(cell, lowest, now) or fails(cell, patience(cell) / 2, lowest)
+function M.is_doubtful(cell, lowest, now, settled)
+    return M.is_held(cell, lowest, now) or fails(cell, patience(cell, settled) / 2, lowest)
 end
 
--- Whether those who come from here have been customers for long.
+-- Whether some of these have been customers for long.
 function M.is_vouched(cell)
-    return cell.vouched >= (cell.level == 'address' and 0.5 or 2.5)
+    return cell.vouched >= (cell.level == 'address' and 0.5 or 1.5)
+end
+
+-- Whether there are customers of long standing at all; the cell of all strangers has their sign-ins.
+function M.is_settled(strangers)
+    return strangers.vouched >= SETTLED
 end
 
 function M.unanswered(cell)
@@ -96,27 +104,65 @@ function M.is_proven(cell, lowest, now)
     return not M.is_held(cell, lowest, now) and cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
 end
 
+-- Holds a cell back from now on, for what became of the messages `asked` of it. Returns the alarm, if any.
+local function hold(cell, asked, terms, now)
+    local doublings = math.min(cell.strikes, MOST_DOUBLINGS)
+    cell.held_until = now + terms.hold * (LONGER[cell.level] or 1) * 2 ^ doublings
+    cell.strikes = cell.strikes + 1
+    cell.refused = 0
+    if SILENT[cell.level] then
+        return nil
+    end
+    audit_trail.record('sending_held', now, {
+        detail = {
+            key = cell.key, asked = math.floor(asked + 0.5), sent = math.floor(cell.sent + 0.5),
+            signed_in = math.floor(cell.signed_in + 0.5), held_until = cell.held_until,
+        },
+    })
+    return { what = 'held', key = cell.key, percent = math.floor(100 * cell.signed_in / asked) }
+end
+
 -- One message more. Returns the alarm if the cell is held from now on.
-function M.count_sent(cell, terms, now)
+function M.count_sent(cell, terms, now, settled)
     cell.sent = cell.sent + 1
     local alarm = nil
-    if fails(cell, patience(cell), terms.lowest_conversion) and now >= cell.held_until then
-        local doublings = math.min(cell.strikes, MOST_DOUBLINGS)
-        cell.held_until = now + terms.hold * (LONGER[cell.level] or 1) * 2 ^ doublings
-        cell.strikes = cell.strikes + 1
-        cell.refused = 0
-        if not SILENT[cell.level] then
-            alarm = { what = 'held', key = cell.key, percent = math.floor(100 * cell.signed_in / cell.sent) }
-            audit_trail.record('sending_held', now, {
-                detail = {
-                    key = cell.key, sent = math.floor(cell.sent + 0.5),
-                    signed_in = math.floor(cell.signed_in + 0.5), held_until = cell.held_until,
-                },
-            })
-        end
+    if fails(cell, patience(cell, settled), terms.lowest_conversion) and now >= cell.held_until then
+        alarm = hold(cell, cell.sent, terms, now)
     end
     M.keep(cell)
     return alarm
+end
+
+-- One message to a prefix that something else holds back: an attack shows in what it asks for, though next to nothing
+-- of it is sent. Returns the alarm if the prefix is held from now on.
+function M.count_held_back(prefix, terms, now)
+    local wanted = M.of('wanted', prefix.name, now)
+    wanted.sent = wanted.sent + 1
+    M.keep(wanted)
+    local asked = prefix.sent + wanted.sent
+    if now < prefix.held_until or asked - prefix.signed_in < TOLERATED.prefix
+            or prefix.signed_in >= PUMPED * asked then
+        return nil
+    end
+    local alarm = hold(prefix, asked, terms, now)
+    M.keep(prefix)
+    return alarm
+end
+
+-- One message less than was counted.
+function M.take_back(cell)
+    cell.sent = math.max(cell.sent - 1, cell.signed_in)
+    M.keep(cell)
+end
+
+-- Nothing that was counted of a cell before counts any more.
+function M.begin_anew(cell)
+    cell.blocked_until, cell.held_until, cell.strikes, cell.refused = 0, 0, 0, 0
+    cell.sent, cell.signed_in = 0, 0
+    M.keep(cell)
+    if cell.level == 'prefix' then
+        box.space.conversion:delete('wanted:' .. cell.name)
+    end
 end
 
 -- One right code more. `vouches` says that its customer has been one for long.

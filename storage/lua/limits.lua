@@ -30,4 +30,12 @@ function M.take(limits, now)
     return wait
 end
 
+-- One event less than was counted.
+function M.give_back(limits, now)
+    for _, limit in ipairs(limits) do
+        local arrival = next_arrival(limit, now) - 2 * limit.period / limit.burst
+        box.space.rate_limit:replace({ limit.key, arrival, math.ceil(arrival) })
+    end
+end
+
 return M

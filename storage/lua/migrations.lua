@@ -7,6 +7,7 @@ M.steps = {
     require('migrations.0001_initial'),
     require('migrations.0002_outbox'),
     require('migrations.0003_sending'),
+    require('migrations.0004_taken'),
 }
 
 M.version = #M.steps

@@ -18,8 +18,19 @@ local NOBODYS = string.rep('\0', 32) -- the hash of no digits
 local LATE = 600 -- seconds that a receipt is waited for: no code lives longer
 local ANY = '' -- in the place of a provider: whichever took the message
 
+-- Whether a message of a journey is held back; only the newest can be, for none takes the place of one that is not.
+local function is_held(message_id, challenge)
+    return message_id == challenge.attempt and sending.was_held(challenge.journey)
+end
+
 function M.is_full()
     return box.space.outbox:len() >= LONGEST
+end
+
+-- Whether a message that will be sent is still under way for a challenge.
+function M.is_under_way(challenge)
+    local message = box.space.outbox:get(challenge.journey)
+    return message ~= nil and not is_held(message.message_id, challenge)
 end
 
 -- Queues a message of `args.attempt`; it takes the place of the journey's last one, if that is still under way.
@@ -75,7 +86,11 @@ local function due(args)
 end
 
 local function take(message, args)
-    local step = message.state == 'submitted' and message.step + 1 or message.step
+    local step = message.step
+    if message.state == 'submitted' then
+        step = step + 1
+        sending.taken(message.journey)
+    end
     local provider = message.state == 'submitting' and message.provider or box.NULL
     return box.space.outbox:update(message.journey, {
         { '=', 'claim', args.claim }, { '=', 'due_at', args.now + args.lease }, { '=', 'step', step },
@@ -145,7 +160,7 @@ function M.submit(args)
         return { type = 'over_budget' }
     end
     box.space.challenge:update(args.journey, { { '=', 'delivery', args.kind } })
-    if sending.was_held(args.journey) then
+    if is_held(args.message_id, challenge) then
         withhold(challenge, args)
         return { type = 'unknown' }
     end
@@ -160,9 +175,9 @@ function M.submit(args)
 end
 
 -- The customer may ask again at once.
-local function fail(journey, message_id, client_id, now)
+local function fail(journey, client_id, now)
     local challenge = rows.live(box.space.challenge:get(journey), now)
-    if challenge == nil or challenge.attempt ~= message_id or challenge.spent_by ~= nil then
+    if challenge == nil or challenge.spent_by ~= nil then
         return
     end
     box.space.challenge:update(journey, {
@@ -171,12 +186,13 @@ local function fail(journey, message_id, client_id, now)
     audit_trail.record('code_not_sent', now, {
         client_id = client_id, detail = { phone = e164.mask(challenge.phone) },
     })
+    sending.take_back(journey, challenge.phone, now)
 end
 
 local function next_step(message, last, now)
     if last then
         box.space.outbox:delete(message.journey)
-        fail(message.journey, message.message_id, message.client_id, now)
+        fail(message.journey, message.client_id, now)
         return
     end
     box.space.outbox:update(message.journey, {
@@ -194,14 +210,18 @@ function M.refused(args)
     return message ~= nil
 end
 
+local function is_newest(submission)
+    local challenge = box.space.challenge:get(submission.journey)
+    return challenge ~= nil and challenge.attempt == submission.message_id
+end
+
 -- What one step delivered, no other step can fail any more; nor has it failed, where one gave it up too early.
 local function arrive(submission, now)
     rows.replace(box.space.submission, {
         provider = ANY, provider_id = submission.message_id, expires_at = now + LATE, delivered = true,
     })
     box.space.outbox:delete(submission.journey)
-    local challenge = box.space.challenge:get(submission.journey)
-    if challenge ~= nil and challenge.attempt == submission.message_id and challenge.delivery == 'failed' then
+    if is_newest(submission) and box.space.challenge:get(submission.journey).delivery == 'failed' then
         box.space.challenge:update(submission.journey, { { '=', 'delivery', box.NULL } })
     end
 end
@@ -221,8 +241,8 @@ local function act_on(submission, delivered, now)
         return
     elseif message ~= nil and message.step == submission.step then
         next_step(message, submission.last, now)
-    elseif message == nil and submission.last then
-        fail(submission.journey, submission.message_id, submission.client_id, now)
+    elseif message == nil and submission.last and is_newest(submission) then
+        fail(submission.journey, submission.client_id, now)
     end
 end
 
@@ -230,8 +250,11 @@ end
 function M.submitted(args)
     local message = claimed(args)
     local challenge = rows.live(box.space.challenge:get(args.journey), args.now)
-    if args.call_hash ~= nil and challenge ~= nil and challenge.challenge_id == args.challenge_id
-            and rows.plain(challenge.call_hash) ~= args.call_hash then
+    local current = challenge ~= nil and challenge.challenge_id == args.challenge_id
+    if current then
+        sending.taken(args.journey)
+    end
+    if args.call_hash ~= nil and current and rows.plain(challenge.call_hash) ~= args.call_hash then
         box.space.challenge:update(args.journey, {
             { '=', 'call_hash', args.call_hash }, { '=', 'call_tries', CALL_TRIES },
         })

@@ -18,6 +18,7 @@ local UNANSWERED = { burst = 3, period = 86400 } -- messages to one number that 
 local STRANGERS_SHARE = 0.8 -- of a client's budget; the rest is kept for customers
 local REMEMBERED = 900 -- seconds that a journey's sending is
 local MOST_DOUBLINGS = 3
+local UNPROVEN = 'unproven' -- the cell of all strangers whose networks do not vouch for them
 
 local function limited(seconds)
     return { type = 'limited', retry_after = math.max(1, math.ceil(seconds)) }
@@ -45,7 +46,7 @@ local function cells_of(terms, client_id, now)
         network = conversion.of('network', terms.source, now),
         prefix = conversion.of('prefix', terms.prefix, now),
         pair = conversion.of('pair', pair(terms), now),
-        strangers = conversion.of('strangers', 'unproven', now),
+        strangers = conversion.of('strangers', UNPROVEN, now),
         client = conversion.of('client', client_id, now),
     }
 end
@@ -56,19 +57,20 @@ end
 
 -- Whether whoever asks has to work for it first. It is asked of customers and strangers alike.
 local function is_doubtful(cells, lowest, now)
+    local settled = conversion.is_settled(cells.strangers)
     for level, cell in pairs(cells) do
         local counts = level ~= 'strangers' or not conversion.is_proven(cells.network, lowest, now)
-        if counts and conversion.is_doubtful(cell, lowest, now) then
+        if counts and conversion.is_doubtful(cell, lowest, now, settled) then
             return true
         end
     end
     return false
 end
 
--- The cell that holds a stranger back, or nil. A cell that fails is outweighed by a witness that knows better: an
--- address or a network of customers of long standing, as long as no stranger from there leaves a message unanswered;
--- strangers with such numbers from there who did sign in; and with numbers such as strangers usually have, one stranger
--- more. What is sent from an address that fails is counted in a cell of its own, which is the second answer.
+-- The cell that holds a stranger back, or nil; and whether the network vouches for the stranger. A cell that fails is
+-- outweighed by a witness that knows better: an address of customers of long standing; strangers with such numbers from
+-- there who did sign in; and a network whose strangers sign in, or one of customers of long standing, for numbers of a
+-- range that customers have, as long as next to none of its strangers leaves a message unanswered.
 local function holding(cells, lowest, now)
     local function held(cell)
         return cell ~= nil and conversion.is_held(cell, lowest, now)
@@ -77,30 +79,27 @@ local function holding(cells, lowest, now)
         return conversion.is_proven(cell, lowest, now)
     end
     local address = cells.address ~= nil and conversion.is_vouched(cells.address) and not held(cells.address)
-    local network = conversion.is_vouched(cells.network) and not held(cells.network)
     local alike = proven(cells.pair)
-    local usual = network and proven(cells.prefix)
-    if held(cells.address) then
-        local witness = conversion.of('witness', cells.address.key, now)
-        if usual and conversion.unanswered(witness) < 1 then
-            return nil, witness
-        end
-        return cells.address
-    elseif held(cells.network) and not (address or alike) then
-        return cells.network
-    elseif held(cells.pair) and not address then
-        return cells.pair
-    end
+    local known = conversion.is_vouched(cells.prefix)
+    local usual = known and not held(cells.prefix)
     -- Many customers vouch for more than a few: or else a carrier's network could never prove its strangers again.
     local credit = (usual and 1.5 or 0.75) + conversion.CREDIT * cells.network.vouched
-    local quiet = network and conversion.unanswered(cells.network) < credit
+    local quiet = known and conversion.is_vouched(cells.network) and not held(cells.network)
+        and conversion.unanswered(cells.network) < credit
     local trusted = quiet or proven(cells.network)
-    if held(cells.prefix) and not (address or alike or trusted) then
-        return cells.prefix
+    local holder = nil
+    if held(cells.address) and not (usual and alike) then
+        holder = cells.address
+    elseif held(cells.network) and not (address or alike) then
+        holder = cells.network
+    elseif held(cells.pair) and not address then
+        holder = cells.pair
+    elseif held(cells.prefix) and not (address or alike or trusted) then
+        holder = cells.prefix
     elseif held(cells.strangers) and not trusted then
-        return cells.strangers
+        holder = cells.strangers
     end
-    return nil
+    return holder, trusted
 end
 
 local function is_proven(proof, attempt, now)
@@ -111,21 +110,22 @@ local function is_proven(proof, attempt, now)
     return spent == nil or spent.attempt == attempt
 end
 
-local function count(cells, stranger, unproven, terms, now)
-    local alarms = {}
-    local function one(cell)
-        table.insert(alarms, cell ~= nil and conversion.count_sent(cell, terms, now) or nil)
+-- The cells that a message is counted in, by their levels and names, from the row that remembers it.
+local function counted_in(sent)
+    local names = { client = sent.client_id }
+    if sent.stranger then
+        names.address = rows.plain(sent.address)
+        names.network, names.prefix, names.pair = sent.source, sent.prefix, pair(sent)
+        names.strangers = sent.unproven and UNPROVEN or nil
     end
-    one(cells.client)
-    if stranger then
-        one(cells.address)
-        one(cells.network)
-        one(cells.prefix)
-        one(cells.pair)
-        one(cells.witness)
-        if unproven then
-            one(cells.strangers)
-        end
+    return names
+end
+
+local function count(cells, sent, terms, now)
+    local alarms = {}
+    local settled = conversion.is_settled(cells.strangers)
+    for level in pairs(counted_in(sent)) do
+        table.insert(alarms, conversion.count_sent(cells[level], terms, now, settled))
     end
     return alarms
 end
@@ -142,12 +142,12 @@ local function remember(journey, args, known, sent)
     local counted = known ~= nil and known.counted
     local first = counted and known or sent
     rows.replace(box.space.sent_code, {
-        journey = journey, source = terms.source, prefix = terms.prefix, client_id = args.client_id,
-        stranger = first.stranger, unproven = first.unproven, witness = first.witness,
-        held = sent.held, counted = counted or not sent.held,
+        journey = journey, client_id = args.client_id, source = first.source, prefix = first.prefix,
+        address = first.address, stranger = first.stranger, unproven = first.unproven,
+        held = sent.held, counted = counted or not sent.held, taken = known ~= nil and rows.plain(known.taken) or nil,
         sends = sent.sends,
         wrong_burst = terms.wrong_tries.burst, wrong_period = terms.wrong_tries.period,
-        expires_at = args.now + REMEMBERED, address = terms.address,
+        expires_at = args.now + REMEMBERED,
         device = terms.device ~= nil and terms.device.key or nil,
     })
 end
@@ -183,32 +183,34 @@ function M.decide(journey, args, repeated)
     limits.take(send_limits, now)
 
     local known = same_number(journey, args.phone) and rows.live(box.space.sent_code:get(journey), now) or nil
-    local stranger = device == nil and is_stranger(args.phone, now)
-    local unproven = stranger and not conversion.is_proven(cells.network, lowest, now)
-    local held = false
-    if stranger then
-        local cell
-        cell, cells.witness = holding(cells, lowest, now)
-        held = cell ~= nil and not conversion.probes(cell)
-            or budgets.wait(budget, terms.client_budget, STRANGERS_SHARE, now) > 0
-            or limits.take({ terms.prefix_limit }, now) > 0
-    end
+    local sent = {
+        client_id = args.client_id, source = terms.source, prefix = terms.prefix, address = terms.address,
+        stranger = device == nil and is_stranger(args.phone, now), unproven = false, held = false,
+        sends = (repeated and known ~= nil and known.sends or 0) + 1,
+    }
     local alarms = {}
-    if not held then
+    if sent.stranger then
+        local holder, trusted = holding(cells, lowest, now)
+        sent.unproven = not trusted
+        if holder ~= nil and not conversion.probes(holder) then
+            sent.held = true
+            table.insert(alarms, conversion.count_held_back(cells.prefix, terms, now))
+        else
+            sent.held = budgets.wait(budget, terms.client_budget, STRANGERS_SHARE, now) > 0
+                or limits.take({ terms.prefix_limit }, now) > 0
+        end
+    end
+    if not sent.held then
         -- A repeat is the same customer, who signs in once.
         if known == nil or not known.counted then
-            alarms = count(cells, stranger, unproven, terms, now)
+            alarms = count(cells, sent, terms, now)
         end
         limits.take(unanswered(args.phone), now)
         table.insert(alarms, budgets.spend(budget, terms.client_budget, now))
     end
-    local sends = repeated and known ~= nil and known.sends or 0
-    remember(journey, args, known, {
-        stranger = stranger, unproven = unproven, held = held, sends = sends + 1,
-        witness = cells.witness ~= nil and cells.witness.name or nil,
-    })
-    local wait_for_next = args.resend_after * 2 ^ math.min(sends, MOST_DOUBLINGS)
-    return nil, { held = held, wait = wait_for_next, alarms = alarms }
+    remember(journey, args, known, sent)
+    local wait_for_next = args.resend_after * 2 ^ math.min(sent.sends - 1, MOST_DOUBLINGS)
+    return nil, { held = sent.held, wait = wait_for_next, alarms = alarms }
 end
 
 -- Whether the last message of a journey was held back.
@@ -230,6 +232,27 @@ function M.wrong_tries(journey, phone, limit)
     return counted
 end
 
+-- A provider has taken, or perhaps taken, a message of a journey: from here on it has cost something.
+function M.taken(journey)
+    if box.space.sent_code:get(journey) ~= nil then
+        box.space.sent_code:update(journey, { { '=', 'taken', true } })
+    end
+end
+
+-- Nobody has taken a journey's message, nor one before it: what never left is no message without an answer.
+function M.take_back(journey, phone, now)
+    local known = box.space.sent_code:get(journey)
+    if known == nil or not known.counted or rows.plain(known.taken) then
+        return
+    end
+    box.space.sent_code:update(journey, { { '=', 'counted', false } })
+    limits.give_back(unanswered(phone), now)
+    budgets.give_back('client:' .. known.client_id, now)
+    for level, name in pairs(counted_in(known)) do
+        conversion.take_back(conversion.of(level, name, now))
+    end
+end
+
 -- The code of a journey came back right.
 function M.proven(journey, phone, now)
     local known = box.space.sent_code:get(journey)
@@ -239,24 +262,16 @@ function M.proven(journey, phone, now)
     box.space.sent_code:delete(journey)
     box.space.rate_limit:delete('unanswered:' .. e164.unpack(phone))
     local vouches = has_standing(customers.by_phone(phone), now)
-    local function one(level, name, counted)
-        conversion.count_signed_in(conversion.of(level, name, now), counted, vouches)
+    local counted = counted_in(known)
+    local vouched = vouches and {
+        address = rows.plain(known.address), network = known.source, prefix = known.prefix, strangers = UNPROVEN,
+    } or {}
+    for level, name in pairs(counted) do
+        conversion.count_signed_in(conversion.of(level, name, now), true, vouches)
     end
-    one('client', known.client_id, true)
-    if known.address ~= nil and (known.stranger or vouches) then
-        one('address', known.address, known.stranger)
-    end
-    if known.stranger or vouches then
-        one('network', known.source, known.stranger)
-    end
-    if known.stranger then
-        one('prefix', known.prefix, true)
-        one('pair', pair(known), true)
-        if known.witness ~= nil then
-            one('witness', known.witness, true)
-        end
-        if known.unproven then
-            one('strangers', 'unproven', true)
+    for level, name in pairs(vouched) do
+        if counted[level] == nil then
+            conversion.count_signed_in(conversion.of(level, name, now), false, true)
         end
     end
 end

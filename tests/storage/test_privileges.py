@@ -62,7 +62,7 @@ async def test_the_server_calls_a_procedure(tarantool: PrivateTarantool) -> None
 
     answer = await connection.call("v1.ready", [{"now": NOW}])
 
-    assert answer.body == [{"schema_version": 3}]
+    assert answer.body == [{"schema_version": 4}]
     await connection.disconnect()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from conf.settings import Limit
 from storage import outcomes as o
-from storage.records import By, KeyedLimit, Proof, Sending
+from storage.records import By, KeyedLimit, Proof, Sending, SendingCell
 from storage.store import Store
 from tests.storage.builders import (
     MANY,
@@ -59,9 +59,36 @@ async def fail(store: Store, times: int, at: int = NOW, **cell: Any) -> None:
         await ask(store, proved(watched(**cell)), at)
 
 
+async def cell_of(store: Store, key: str, now: int = NOW) -> SendingCell:
+    found = await store.sending_cells(key.partition(":")[0], limit=1000, now=now)
+    return next(cell for cell in found.cells if cell.key == key)
+
+
+async def cells_held(store: Store, now: int = NOW) -> set[str]:
+    return {cell.key for cell in (await store.sending_held(limit=100, now=now)).cells}
+
+
+async def vouch(store: Store, at: int, **cell: Any) -> None:
+    """Have three customers of long standing sign in from there, with such numbers."""
+    for phone in [await old_customer(store) for _ in range(3)]:
+        journey, _ = await ask(store, watched(**cell), at, phone=phone)
+        await journey.enter(store, RIGHT, at)
+
+
 async def old_customer(store: Store) -> str:
     """A customer of long standing; the phone."""
     return (await open_grant(store)).phone
+
+
+@pytest.fixture
+async def settled(fresh_store: Store) -> Store:
+    """Customers of long standing sign in here, so that those who are none stand out."""
+    grant = await open_grant(fresh_store, now=NOW - 2 * DAY)
+    journeys = [PhoneGrant(client_id=new("client")) for _ in range(100)]
+    for journey in journeys:
+        await journey.start(fresh_store, new_challenge(grant.phone), NOW - 60)
+        await journey.enter(fresh_store, RIGHT, NOW - 60)
+    return fresh_store
 
 
 # Devices
@@ -230,39 +257,39 @@ async def test_the_last_fifth_of_a_budget_is_for_customers_and_then_it_is_over(
 # Proof of work
 
 
-async def test_a_doubtful_source_works_first_and_a_proof_is_good_once(store: Store) -> None:
+async def test_a_doubtful_source_works_first_and_a_proof_is_good_once(settled: Store) -> None:
     source = new("network")
-    await fail(store, 5, source=source)
+    await fail(settled, 5, source=source)
     doubtful = watched(source=source)
     proof = Proof(new("proof"), NOW + 300)
     shown = msgspec.structs.replace(doubtful, proof=proof)
 
-    _, without = await ask(store, doubtful)
-    _, late = await ask(store, shown, NOW + 300)
+    _, without = await ask(settled, doubtful)
+    _, late = await ask(settled, shown, NOW + 300)
     journey, challenge = PhoneGrant(), new_challenge(new_phone(), sending=shown)
-    first = [await journey.start(store, challenge) for _ in range(2)]
-    _, again = await ask(store, shown)
+    first = [await journey.start(settled, challenge) for _ in range(2)]
+    _, again = await ask(settled, shown)
 
     assert without == late == again == o.ProofWanted()
     assert kinds(first) == {o.OtpStarted: 2}
 
 
-async def test_customers_and_strangers_are_asked_for_the_same_work(store: Store) -> None:
-    source, phone, later = new("network"), await old_customer(store), NOW + 2 * DAY
-    await fail(store, 4, later, source=source)
+async def test_customers_and_strangers_are_asked_for_the_same_work(settled: Store) -> None:
+    source, phone, later = new("network"), await old_customer(settled), NOW + 2 * DAY
+    await fail(settled, 4, later, source=source)
 
-    customer = (await ask(store, watched(source=source), later, phone=phone))[1]
-    stranger = (await ask(store, watched(source=source), later))[1]
+    customer = (await ask(settled, watched(source=source), later, phone=phone))[1]
+    stranger = (await ask(settled, watched(source=source), later))[1]
 
     assert customer == stranger == o.ProofWanted()
 
 
-async def test_a_known_device_need_not_work(store: Store) -> None:
+async def test_a_known_device_need_not_work(settled: Store) -> None:
     source = new("network")
-    await fail(store, 5, source=source)
+    await fail(settled, 5, source=source)
     sending = watched(source=source, device=KeyedLimit(new("device"), 5, 600))
 
-    assert await is_sent(store, sending)
+    assert await is_sent(settled, sending)
 
 
 # The conversion watch
@@ -270,117 +297,180 @@ async def test_a_known_device_need_not_work(store: Store) -> None:
 
 @pytest.mark.parametrize(("cell", "tolerated"), [("prefix", 15), ("source", 8)])
 async def test_a_cell_that_nobody_answers_from_is_held_and_tried_again_later(
-    fresh_store: Store, cell: str, tolerated: int
+    settled: Store, cell: str, tolerated: int
 ) -> None:
     common: dict[str, Any] = {cell: new(cell)}
-    await fail(fresh_store, tolerated - 1, **common)
-    _, last = await ask(fresh_store, proved(watched(**common)))
+    await fail(settled, tolerated - 1, **common)
+    _, last = await ask(settled, proved(watched(**common)))
     assert isinstance(last, o.OtpStarted)
     assert last.send
     assert "held" in [alarm.what for alarm in last.alarms]
 
-    assert not await is_sent(fresh_store, proved(watched(**common)))
-    assert await is_sent(fresh_store, proved(watched(**common)), NOW + 600)
+    assert not await is_sent(settled, proved(watched(**common)))
+    assert await is_sent(settled, proved(watched(**common)), NOW + 600)
     # It was on trial: one more that is not answered, and it is held for longer.
-    assert not await is_sent(fresh_store, proved(watched(**common)), NOW + 601)
+    assert not await is_sent(settled, proved(watched(**common)), NOW + 601)
 
 
 async def test_a_network_in_which_many_sign_in_may_leave_more_unanswered(
-    fresh_store: Store,
+    settled: Store,
 ) -> None:
-    source, later, phone = new("network"), NOW + 2 * DAY, await old_customer(fresh_store)
+    source, later, phone = new("network"), NOW + 2 * DAY, await old_customer(settled)
     for _ in range(70):
-        journey, _ = await ask(fresh_store, watched(source=source), later, phone=phone)
-        await journey.enter(fresh_store, RIGHT, later)
+        journey, _ = await ask(settled, watched(source=source), later, phone=phone)
+        await journey.enter(settled, RIGHT, later)
 
     held = []
     for _ in range(11):
-        await fail(fresh_store, 1, later, source=source)
-        held.append(bool((await fresh_store.sending_held(limit=10, now=later)).cells))
+        await fail(settled, 1, later, source=source)
+        held.append(bool((await settled.sending_held(limit=10, now=later)).cells))
 
     assert held == [False] * 10 + [True]
 
 
-async def test_a_prefix_whose_messages_are_answered_is_not_held(fresh_store: Store) -> None:
+async def test_a_prefix_whose_messages_are_answered_is_not_held(settled: Store) -> None:
     prefix = new("prefix")
     for _ in range(30):
-        journey, _ = await ask(fresh_store, watched(prefix=prefix))
-        await journey.enter(fresh_store, RIGHT)
-    await fail(fresh_store, 20, prefix=prefix)
+        journey, _ = await ask(settled, watched(prefix=prefix))
+        await journey.enter(settled, RIGHT)
+    await fail(settled, 20, prefix=prefix)
 
-    assert await is_sent(fresh_store, proved(watched(prefix=prefix)))
+    assert await is_sent(settled, proved(watched(prefix=prefix)))
 
 
-async def test_each_number_of_a_journey_is_watched(fresh_store: Store) -> None:
+async def test_each_number_of_a_journey_is_watched(settled: Store) -> None:
     prefix, journey = new("prefix"), PhoneGrant()
     numbers = [new_phone() for _ in range(15)]
     for at, number in enumerate([*numbers, numbers[-1]]):
         challenge = new_challenge(number, sending=proved(watched(prefix=prefix)))
-        await journey.start(fresh_store, challenge, NOW + 30 * (at == len(numbers)))
+        await journey.start(settled, challenge, NOW + 30 * (at == len(numbers)))
 
-    (cell,) = (await fresh_store.sending_cells("prefix", limit=10, now=NOW)).cells
-    assert round(cell.sent) == 15
-    assert not await is_sent(fresh_store, proved(watched(prefix=prefix)))
+    assert round((await cell_of(settled, f"prefix:{prefix}")).sent) == 15
+    assert not await is_sent(settled, proved(watched(prefix=prefix)))
 
 
-async def test_a_test_number_answers_for_no_other(fresh_store: Store) -> None:
+async def test_a_test_number_answers_for_no_other(settled: Store) -> None:
     prefix, journey = new("prefix"), PhoneGrant()
     sending = watched(prefix=prefix)
-    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending))
-    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending, test=True))
-    assert isinstance(await journey.enter(fresh_store, RIGHT), o.Redeemed)
+    await journey.start(settled, new_challenge(new_phone(), sending=sending))
+    await journey.start(settled, new_challenge(new_phone(), sending=sending, test=True))
+    assert isinstance(await journey.enter(settled, RIGHT), o.Redeemed)
 
-    (cell,) = (await fresh_store.sending_cells("prefix", limit=10, now=NOW)).cells
-    assert cell.signed_in == 0
+    assert (await cell_of(settled, f"prefix:{prefix}")).signed_in == 0
 
 
 async def test_customers_of_long_standing_pass_where_strangers_are_held(
-    fresh_store: Store,
+    settled: Store,
 ) -> None:
     prefix, later = new("prefix"), NOW + 2 * DAY
-    phone = await old_customer(fresh_store)
-    await fail(fresh_store, 15, later, prefix=prefix)
+    phone = await old_customer(settled)
+    await fail(settled, 15, later, prefix=prefix)
 
-    assert not await is_sent(fresh_store, proved(watched(prefix=prefix)), later)
-    assert await is_sent(fresh_store, proved(watched(prefix=prefix)), later, phone=phone)
+    assert not await is_sent(settled, proved(watched(prefix=prefix)), later)
+    assert await is_sent(settled, proved(watched(prefix=prefix)), later, phone=phone)
 
 
 async def test_strangers_in_a_network_of_customers_pass_where_their_prefix_is_held(
-    fresh_store: Store,
+    settled: Store,
 ) -> None:
     prefix, source, later = new("prefix"), new("network"), NOW + 2 * DAY
-    for phone in [await old_customer(fresh_store) for _ in range(3)]:
-        journey, _ = await ask(fresh_store, watched(source=source), later, phone=phone)
-        await journey.enter(fresh_store, RIGHT, later)
-    await fail(fresh_store, 15, later, prefix=prefix)
+    await vouch(settled, later, source=source, prefix=prefix)
+    await fail(settled, 15, later, prefix=prefix)
 
-    assert not await is_sent(fresh_store, proved(watched(prefix=prefix)), later)
+    assert not await is_sent(settled, proved(watched(prefix=prefix)), later)
     # One who does not answer, and the neighbours' credit is used up.
     inside = [
-        await is_sent(fresh_store, proved(watched(prefix=prefix, source=source)), later)
+        await is_sent(settled, proved(watched(prefix=prefix, source=source)), later)
         for _ in range(2)
     ]
     assert inside == [True, False]
 
 
-async def test_many_prefixes_from_many_networks_are_noticed_together(fresh_store: Store) -> None:
-    await fail(fresh_store, 15)
+async def test_a_network_vouches_for_no_range_that_none_of_its_customers_has(
+    settled: Store,
+) -> None:
+    prefix, source, later = new("prefix"), new("network"), NOW + 2 * DAY
+    await vouch(settled, later, source=source, prefix=prefix)
+    await fail(settled, 15, later)
 
-    assert not await is_sent(fresh_store, proved(watched()))
+    assert not await is_sent(settled, proved(watched(source=source)), later)
+    assert await is_sent(settled, proved(watched(source=source, prefix=prefix)), later)
 
 
-async def test_what_is_held_is_told_to_operators_and_let_go(fresh_store: Store) -> None:
+async def test_strangers_whose_like_answer_pass_where_their_address_is_held(
+    settled: Store,
+) -> None:
+    place = {"source": new("network"), "prefix": new("prefix")}
+    later, address = NOW + 2 * DAY, new("address")
+    await vouch(settled, later, **place)
+    for _ in range(6):
+        journey, _ = await ask(settled, proved(watched(**place)), later)
+        await journey.enter(settled, RIGHT, later)
+    await fail(settled, 3, later, source=place["source"], address=address)
+
+    alike = proved(watched(address=address, **place))
+    other = proved(watched(address=address, source=place["source"]))
+    assert await is_sent(settled, alike, later)
+    assert not await is_sent(settled, other, later)
+
+
+async def test_a_range_is_held_for_what_is_asked_for_in_vain(settled: Store) -> None:
+    """It is hardly sent anything any more, and so would never fail by itself."""
     prefix = new("prefix")
-    await fail(fresh_store, 15, prefix=prefix)
-    await ask(fresh_store, proved(watched(prefix=prefix)))
+    await fail(settled, 15)  # all unproven networks are held
+    await fail(settled, 14, prefix=prefix)
+    assert await cells_held(settled) == {"strangers:unproven"}
 
-    held = await fresh_store.sending_held(limit=10, now=NOW)
+    _, last = await ask(settled, proved(watched(prefix=prefix)))
+
+    assert isinstance(last, o.OtpStarted)
+    assert [(alarm.what, alarm.key) for alarm in last.alarms] == [("held", f"prefix:{prefix}")]
+    assert await cells_held(settled) == {"strangers:unproven", f"prefix:{prefix}"}
+    await settled.sending_unblock(f"prefix:{prefix}", by=BY, now=NOW)
+    await ask(settled, proved(watched(prefix=prefix)))
+    assert await cells_held(settled) == {"strangers:unproven"}
+
+
+async def test_a_crowd_of_newcomers_to_a_new_store_is_not_held(fresh_store: Store) -> None:
+    """Nobody can vouch for anybody, and all codes are still on their way."""
+    sources, prefixes = [new("network") for _ in range(20)], [new("prefix") for _ in range(20)]
+    sent = [
+        await is_sent(
+            fresh_store,
+            watched(source=sources[it % 20], prefix=prefixes[it % 20]),
+            client_id="launched",
+        )
+        for it in range(140)
+    ]
+
+    assert sent == [True] * 140
+
+
+async def test_an_attack_on_a_new_store_is_held_in_the_end(fresh_store: Store) -> None:
+    await fail(fresh_store, 299)
+    assert await cells_held(fresh_store) == set()
+    await fail(fresh_store, 1)
+    assert await cells_held(fresh_store) == {"strangers:unproven"}
+
+
+async def test_many_prefixes_from_many_networks_are_noticed_together(settled: Store) -> None:
+    await fail(settled, 15)
+
+    assert not await is_sent(settled, proved(watched()))
+
+
+async def test_what_is_held_is_told_to_operators_and_let_go(settled: Store) -> None:
+    prefix = new("prefix")
+    await fail(settled, 15, prefix=prefix)
+    await ask(settled, proved(watched(prefix=prefix)))
+
+    held = await settled.sending_held(limit=10, now=NOW)
     cells = {cell.key: cell for cell in held.cells}
     assert cells[f"prefix:{prefix}"].held_until == NOW + 600
     assert round(cells[f"prefix:{prefix}"].sent) == 15
 
-    assert await fresh_store.sending_unblock(f"prefix:{prefix}", by=BY, now=NOW) == o.Unblocked()
-    again = await fresh_store.sending_unblock(f"prefix:{prefix}", by=BY, now=NOW)
+    assert await settled.sending_unblock(f"prefix:{prefix}", by=BY, now=NOW) == o.Unblocked()
+    again = await settled.sending_unblock(f"prefix:{prefix}", by=BY, now=NOW)
     assert again == o.NotBlocked()
 
 
@@ -447,13 +537,13 @@ async def test_cells_are_listed_page_by_page(fresh_store: Store) -> None:
     assert second.after is None
 
 
-async def test_a_journey_on_the_pages_is_watched_as_well(fresh_store: Store) -> None:
+async def test_a_journey_on_the_pages_is_watched_as_well(settled: Store) -> None:
     prefix = new("prefix")
-    await fail(fresh_store, 15, prefix=prefix)
-    login = await Login().begin(fresh_store)
+    await fail(settled, 15, prefix=prefix)
+    login = await Login().begin(settled)
 
     answer = await login.start(
-        fresh_store, new_challenge(new_phone(), sending=proved(watched(prefix=prefix)))
+        settled, new_challenge(new_phone(), sending=proved(watched(prefix=prefix)))
     )
 
     assert isinstance(answer, o.OtpStarted)

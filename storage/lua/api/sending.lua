@@ -82,9 +82,7 @@ function M.sending_unblock(args)
         local is_known = is_client(args.key) or box.space.conversion:get(args.key) ~= nil
         return { type = is_known and 'not_blocked' or 'unknown' }
     end
-    cell.blocked_until, cell.held_until, cell.strikes, cell.refused = 0, 0, 0, 0
-    cell.sent, cell.signed_in = 0, 0
-    conversion.keep(cell)
+    conversion.begin_anew(cell)
     audit_trail.record('sending_unblocked', args.now, {
         by = args.by, reason = args.reason, detail = { key = args.key },
     })
