@@ -80,9 +80,9 @@ function M.is_held(cell, lowest, now)
     return lowest > 0 and now < cell.held_until
 end
 
--- Whether it is held, or on the way to it.
-function M.is_doubtful(cell, lowest, now, settled)
-    return M.is_held(cell, lowest, now) or fails(cell, patience(cell, settled) / 2, lowest)
+-- Whether it is held, or on the way to it; where there are no customers of long standing yet, much earlier.
+function M.is_doubtful(cell, lowest, now)
+    return M.is_held(cell, lowest, now) or fails(cell, patience(cell, true) / 2, lowest)
 end
 
 -- Whether some of these have been customers for long.

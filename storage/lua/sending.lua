@@ -57,10 +57,9 @@ end
 
 -- Whether whoever asks has to work for it first. It is asked of customers and strangers alike.
 local function is_doubtful(cells, lowest, now)
-    local settled = conversion.is_settled(cells.strangers)
     for level, cell in pairs(cells) do
         local counts = level ~= 'strangers' or not conversion.is_proven(cells.network, lowest, now)
-        if counts and conversion.is_doubtful(cell, lowest, now, settled) then
+        if counts and conversion.is_doubtful(cell, lowest, now) then
             return true
         end
     end

@@ -257,39 +257,39 @@ async def test_the_last_fifth_of_a_budget_is_for_customers_and_then_it_is_over(
 # Proof of work
 
 
-async def test_a_doubtful_source_works_first_and_a_proof_is_good_once(settled: Store) -> None:
+async def test_a_doubtful_source_works_first_and_a_proof_is_good_once(store: Store) -> None:
     source = new("network")
-    await fail(settled, 5, source=source)
+    await fail(store, 5, source=source)
     doubtful = watched(source=source)
     proof = Proof(new("proof"), NOW + 300)
     shown = msgspec.structs.replace(doubtful, proof=proof)
 
-    _, without = await ask(settled, doubtful)
-    _, late = await ask(settled, shown, NOW + 300)
+    _, without = await ask(store, doubtful)
+    _, late = await ask(store, shown, NOW + 300)
     journey, challenge = PhoneGrant(), new_challenge(new_phone(), sending=shown)
-    first = [await journey.start(settled, challenge) for _ in range(2)]
-    _, again = await ask(settled, shown)
+    first = [await journey.start(store, challenge) for _ in range(2)]
+    _, again = await ask(store, shown)
 
     assert without == late == again == o.ProofWanted()
     assert kinds(first) == {o.OtpStarted: 2}
 
 
-async def test_customers_and_strangers_are_asked_for_the_same_work(settled: Store) -> None:
-    source, phone, later = new("network"), await old_customer(settled), NOW + 2 * DAY
-    await fail(settled, 4, later, source=source)
+async def test_customers_and_strangers_are_asked_for_the_same_work(store: Store) -> None:
+    source, phone, later = new("network"), await old_customer(store), NOW + 2 * DAY
+    await fail(store, 4, later, source=source)
 
-    customer = (await ask(settled, watched(source=source), later, phone=phone))[1]
-    stranger = (await ask(settled, watched(source=source), later))[1]
+    customer = (await ask(store, watched(source=source), later, phone=phone))[1]
+    stranger = (await ask(store, watched(source=source), later))[1]
 
     assert customer == stranger == o.ProofWanted()
 
 
-async def test_a_known_device_need_not_work(settled: Store) -> None:
+async def test_a_known_device_need_not_work(store: Store) -> None:
     source = new("network")
-    await fail(settled, 5, source=source)
+    await fail(store, 5, source=source)
     sending = watched(source=source, device=KeyedLimit(new("device"), 5, 600))
 
-    assert await is_sent(settled, sending)
+    assert await is_sent(store, sending)
 
 
 # The conversion watch
@@ -349,14 +349,14 @@ async def test_each_number_of_a_journey_is_watched(settled: Store) -> None:
     assert not await is_sent(settled, proved(watched(prefix=prefix)))
 
 
-async def test_a_test_number_answers_for_no_other(settled: Store) -> None:
+async def test_a_test_number_answers_for_no_other(fresh_store: Store) -> None:
     prefix, journey = new("prefix"), PhoneGrant()
     sending = watched(prefix=prefix)
-    await journey.start(settled, new_challenge(new_phone(), sending=sending))
-    await journey.start(settled, new_challenge(new_phone(), sending=sending, test=True))
-    assert isinstance(await journey.enter(settled, RIGHT), o.Redeemed)
+    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending))
+    await journey.start(fresh_store, new_challenge(new_phone(), sending=sending, test=True))
+    assert isinstance(await journey.enter(fresh_store, RIGHT), o.Redeemed)
 
-    assert (await cell_of(settled, f"prefix:{prefix}")).signed_in == 0
+    assert (await cell_of(fresh_store, f"prefix:{prefix}")).signed_in == 0
 
 
 async def test_customers_of_long_standing_pass_where_strangers_are_held(
@@ -437,7 +437,7 @@ async def test_a_crowd_of_newcomers_to_a_new_store_is_not_held(fresh_store: Stor
     sent = [
         await is_sent(
             fresh_store,
-            watched(source=sources[it % 20], prefix=prefixes[it % 20]),
+            proved(watched(source=sources[it % 20], prefix=prefixes[it % 20])),
             client_id="launched",
         )
         for it in range(140)
