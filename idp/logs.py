@@ -1,12 +1,15 @@
 """The log: JSON lines on standard output, or a readable console in development."""
 
+import datetime as dt
 import io
+import json
 import logging
 import logging.config
 import re
 import sys
 from typing import Literal
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -26,19 +29,15 @@ def configure(log_format: Literal["json", "console"]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A log line must never fail on what a request contained.
         sys.stdout.reconfigure(errors="backslashreplace")
-    before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    after: list[Processor] = [
-        structlog.processors.StackInfoRenderer(),
+    # What is added afterwards is ours, and need not be looked through for phones.
+    processors: list[Processor] = [
         structlog.processors.format_exc_info,
         mask_phones,
-        _renderer(log_format),
+        structlog.processors.add_log_level,
+        *_rendering(log_format),
     ]
     structlog.configure(
-        processors=[*before, *after],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         # One write for each line: processes that share a standard output must not mix theirs.
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
@@ -47,8 +46,8 @@ def configure(log_format: Literal["json", "console"]) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         )
     )
     # At INFO, libraries tell each request and each connection that they make.
@@ -69,12 +68,12 @@ def _masked(value: object) -> object:
             return _PHONE.sub(_stars, value) if len(value) >= _SHORTEST else value
         case int() if value in _BARE_NUMBERS:
             return _masked(str(value))
+        case None | int() | float():
+            return value
         case dict():
             return {_masked(key): _masked(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked(item) for item in value]
-        case None | bool() | int() | float():
-            return value
         case _:
             return _masked(repr(value))
 
@@ -86,11 +85,20 @@ def _stars(phone: re.Match[str]) -> str:
     return f"{plus}{digits[:_KEPT]}{'*' * (len(digits) - 2 * _KEPT)}{digits[-_KEPT:]}"
 
 
-def _renderer(log_format: Literal["json", "console"]) -> Processor:
+def _rendering(log_format: Literal["json", "console"]) -> list[Processor]:
     if log_format == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(
+        return [_json]
+    console = structlog.dev.ConsoleRenderer(
         colors=sys.stdout.isatty(),
         # The default shows local variables, and these hold secrets.
         exception_formatter=structlog.dev.plain_traceback,
     )
+    return [structlog.processors.TimeStamper(fmt="iso", utc=True), console]
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    event["timestamp"] = dt.datetime.now(dt.UTC)
+    try:
+        return msgspec.json.encode(event).decode()
+    except (TypeError, ValueError):  # of half a character, or of a key that is no text
+        return json.dumps(event, default=str)
