@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conf.model import Settings
 from flows.clients import ClientDirectory
@@ -19,7 +18,6 @@ from flows.provider import Provider
 from flows.remote_jwks import RemoteKeys
 from idp import loops, metrics
 from idp.admission import Admission
-from idp.errors import http_exception
 from idp.http import Site
 from idp.outbound.dispatcher import Dispatcher, Waker
 from idp.outbound.fetcher import GuardedFetcher
@@ -30,7 +28,8 @@ from idp.outbound.receipts import Receipts
 from idp.outbound.smpp import SmppProvider
 from idp.pages import Pages
 from idp.request_log import RequestLog
-from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata, routes, styles
+from idp.routes import DEVELOPMENT_ENDPOINTS, ENDPOINTS, metadata
+from idp.routing import Routing
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
 from keys.sealing import Sealer
@@ -46,20 +45,28 @@ def create(sealer: Sealer) -> Starlette:
 def build(settings: Settings, sealer: Sealer) -> Starlette:
     """The application for these settings, with their key-encryption keys."""
     endpoints = ENDPOINTS + (DEVELOPMENT_ENDPOINTS if settings.development else ())
-    application = Starlette(
-        routes=routes(endpoints),
-        middleware=[Middleware(Admission), Middleware(RequestLog, settings=settings)],
-        exception_handlers={HTTPException: http_exception},
-        lifespan=_lifespan,
-    )
-    # A redirect to the same path less a slash would repeat a POST, and trust the Host header.
-    application.router.redirect_slashes = False
+    application = _Application(Admission(RequestLog(Routing(endpoints).answer, settings)))
     application.state.settings = settings
     application.state.sealer = sealer
     application.state.endpoints = metadata(endpoints)
-    application.state.styles = styles(endpoints)
     application.state.pages = Pages()
     return application
+
+
+class _Application(Starlette):
+    """Starlette's application without its routes and its handling of exceptions.
+
+    Every endpoint answers its own errors. What escapes all the same is logged by uvicorn, which
+    answers with a bare 500.
+    """
+
+    def __init__(self, http: ASGIApp) -> None:
+        super().__init__(lifespan=_lifespan)
+        self._http = http
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await (self._http if scope["type"] == "http" else self.router)(scope, receive, send)
 
 
 @contextlib.asynccontextmanager

@@ -4,11 +4,10 @@ Each endpoint says in its row of the table which of the three styles is its own.
 """
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal
 
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -127,17 +126,23 @@ def _page(
     )
 
 
-async def http_exception(request: Request, error: Exception) -> Response:
-    """Answer what no endpoint could: an unknown path, or a method that it does not have."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - Starlette calls this for nothing else
-    path = request.url.path
-    found = (style for pattern, style in request.app.state.styles if pattern.match(path))
-    style: Style = next(found, "page")
-    key = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-    note(request, error=key)
-    if style == "page":
-        response = _page(request, key, error.status_code)
-    else:
-        response = http.json({"error": "invalid_request"}, status=error.status_code)
-    response.headers.update(error.headers or {})
-    return response
+async def not_found(request: Request) -> Response:
+    """Answer for a path at which there is nothing."""
+    note(request, error="not_found")
+    return _page(request, "not_found", 404)
+
+
+def method_not_allowed(allowed: Iterable[str], style: Style) -> Handler:
+    """The handler that answers for a method that a path does not have."""
+    headers = {"Allow": ", ".join(allowed)}
+
+    async def refuse(request: Request) -> Response:
+        note(request, error="method_not_allowed")
+        if style == "page":
+            response = _page(request, "method_not_allowed", 405)
+        else:
+            response = http.json({"error": "invalid_request"}, status=405)
+        response.headers.update(headers)
+        return response
+
+    return refuse

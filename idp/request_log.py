@@ -1,18 +1,18 @@
 """What every request passes through: reference, host check, security headers, one log line."""
 
-import secrets
+import os
 import time
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from conf.settings import Settings
 from idp import metrics
 
-_UNMATCHED = "(none)"
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 # Probes come by address, and there is nothing here that a foreign page could be after.
@@ -30,8 +30,10 @@ class RequestLog:
     The line has the route's pattern and never a query: codes, tokens and phones travel in values.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+    def __init__(
+        self, answer: Callable[[Request], Awaitable[Response]], settings: Settings
+    ) -> None:
+        self._answer = answer
         self._hosts = _hosts(settings)
         self._headers = [*_HEADERS, _HSTS] if settings.https else _HEADERS
         # Bound once, for it is as slow as writing the line.
@@ -39,38 +41,29 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         began = time.perf_counter()
-        # Ten digits in a row would be masked as a phone is: a letter stands between.
-        reference = f"{secrets.token_hex(3)}f{secrets.token_hex(3)[1:]}"
+        reference = _reference()
         noted: dict[str, object] = {}
-        scope["state"] = {**scope.get("state", {}), "reference": reference, "noted": noted}
+        scope["state"] = {"reference": reference, "noted": noted}
+        scope["route"] = "(none)"
         status = 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *self._headers]
-            await send(message)
-
         try:
             if self._host_is_ours(scope):
-                await self._app(scope, receive, send_with_headers)
+                response = await self._answer(Request(scope, receive))
             else:
                 noted["error"] = "foreign_host"
-                await Response("unknown host\n", 400)(scope, receive, send_with_headers)
+                response = Response("unknown host\n", 400)
+            status = response.status_code
+            response.raw_headers += self._headers
+            await response(scope, receive, send)
         finally:
             seconds = time.perf_counter() - began
-            pattern = getattr(scope.get("route"), "path", _UNMATCHED)
-            metrics.request(pattern, scope["method"], status, seconds)
-            client = scope.get("client")
+            metrics.request(scope["route"], scope["method"], status, seconds)
+            client = scope["client"]
             self._log.info(
                 "request",
                 method=scope["method"],
-                route=pattern,
+                route=scope["route"],
                 status=status,
                 ms=round(seconds * 1000, 1),
                 address=client[0] if client else None,
@@ -83,6 +76,12 @@ class RequestLog:
             return True
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         return len(hosts) == 1 and hosts[0].decode("latin-1").lower() in self._hosts
+
+
+def _reference() -> str:
+    # Ten digits in a row would be masked as a phone is: a letter stands between.
+    digits = os.urandom(6).hex()
+    return f"{digits[:6]}f{digits[7:]}"
 
 
 def _hosts(settings: Settings) -> frozenset[str]:

@@ -1,14 +1,7 @@
 """The endpoint table: routing, CORS, the style of errors and discovery all come from it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, compile_path
-from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
 
 from flows.client_assertions import TOKEN_PATH
 from flows.registration import PATH as REGISTRATION_PATH
@@ -25,20 +18,13 @@ from idp.endpoints import (
     registration,
 )
 from idp.endpoints import tokens as t
-from idp.errors import Handler, Style, answering_errors
-from idp.pages import STATIC
+from idp.errors import Handler, Style
 
 _GET = ("GET",)
 _POST = ("POST",)
 _BOTH = ("GET", "POST")
 _PUT = ("PUT",)
 _DELETE = ("DELETE",)
-_PREFLIGHT_KEPT = "3600"  # seconds
-# Where `cors` is set, no answer depends on a cookie.
-_READABLE_BY_ALL = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,80 +87,6 @@ DEVELOPMENT_ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
-def routes(endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
-    """Starlette's routes for the table, and the static files."""
-    made: list[BaseRoute] = []
-    by_path: dict[str, list[Endpoint]] = {}
-    for endpoint in endpoints:
-        by_path.setdefault(endpoint.path, []).append(endpoint)
-    for path, rows in by_path.items():
-        route = Route(path, _Methods(rows), methods=_methods(rows))
-        # Starlette's `$` would let a path end with a line feed too.
-        route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
-        made.append(route)
-    made.append(Mount("/static", _Static(directory=STATIC)))
-    return made
-
-
 def metadata(endpoints: Sequence[Endpoint]) -> dict[str, str]:
     """Each endpoint's path by its name in discovery."""
     return {row.metadata: row.path for row in endpoints if row.metadata is not None}
-
-
-def styles(endpoints: Sequence[Endpoint]) -> list[tuple[re.Pattern[str], Style]]:
-    """How each path answers an error."""
-    return [(compile_path(row.path)[0], row.errors) for row in endpoints]
-
-
-def _methods(rows: Sequence[Endpoint]) -> list[str]:
-    methods = [method for row in rows for method in row.methods]
-    return [*methods, "OPTIONS"] if rows[0].cors else methods
-
-
-class _Methods:
-    """The handlers of one path, as an ASGI application.
-
-    A plain function would get Starlette's own handling of exceptions around it, which are all
-    answered before.
-    """
-
-    def __init__(self, rows: Sequence[Endpoint]) -> None:
-        self._handlers = {
-            method: answering_errors(row.handler, row.errors)
-            for row in rows
-            for method in row.methods
-        }
-        if "GET" in self._handlers:
-            self._handlers["HEAD"] = self._handlers["GET"]
-        self._cors = rows[0].cors
-        if self._cors:
-            self._handlers["OPTIONS"] = _preflight(", ".join(_methods(rows)))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        response = await self._handlers[scope["method"]](request)
-        if self._cors:
-            response.raw_headers += _READABLE_BY_ALL
-        await response(scope, receive, send)
-
-
-def _preflight(methods: str) -> Handler:
-    headers = {
-        "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
-        "Access-Control-Max-Age": _PREFLIGHT_KEPT,
-    }
-
-    async def handle(_request: Request) -> Response:
-        return Response(status_code=204, headers=headers)
-
-    return handle
-
-
-class _Static(StaticFiles):
-    """Static files, whose URLs change with their content."""
-
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
