@@ -1,4 +1,4 @@
-"""Background work of each worker: following changes, rotating keys, sweeping, the audit head."""
+"""Background work of each worker: following changes, rotating keys, sweeping, counts, the audit."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ _SWEEP_SECONDS = 5.0
 # While a batch goes Tarantool answers nobody: so many rows take half a millisecond.
 _SWEEP_ROWS = 30
 _BETWEEN_BATCHES = 0.01
+_COUNTS_SECONDS = 1.0
 _HEAD_SECONDS = 600.0
 _PROOF_SECONDS = 2.0
 _SENDING_SECONDS = 15.0
@@ -31,6 +32,7 @@ async def running(provider: Provider) -> AsyncIterator[None]:
         asyncio.create_task(_every(_SWEEP_SECONDS, lambda: _sweep(provider), provider)),
         asyncio.create_task(_every(_PROOF_SECONDS, provider.keys.prove, provider)),
         asyncio.create_task(_every(_SENDING_SECONDS, lambda: _measure(provider), provider)),
+        asyncio.create_task(_every(_COUNTS_SECONDS, _write_counts, provider)),
         asyncio.create_task(_every(_HEAD_SECONDS, lambda: _note_head(provider), provider)),
     ]
     try:
@@ -39,6 +41,7 @@ async def running(provider: Provider) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await _write_counts()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], provider: Provider) -> None:
@@ -83,6 +86,10 @@ async def _sweep(provider: Provider) -> None:
 async def _measure(provider: Provider) -> None:
     held = await provider.store.sending_held(limit=_MOST_HELD, now=provider.clock())
     metrics.sending(held)
+
+
+async def _write_counts() -> None:
+    metrics.write()
 
 
 async def _note_head(provider: Provider) -> None:

@@ -5,11 +5,12 @@ them up. prometheus_client decides for that when it is first imported, so PROMET
 must be set before this module is.
 """
 
-import functools
 import socket
 import threading
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,20 +24,35 @@ from storage.records import SendingHeld
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STORE_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)
 
+
+class _Histogram(Histogram):
+    """A histogram that takes many observations at once."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        self._sum.inc(sum(amounts))
+        for index, number in Tally(bisect_left(self._upper_bounds, it) for it in amounts).items():
+            self._buckets[index].inc(number)
+
+
 _requests = Counter("idp_requests", "Requests that were answered.", ("route", "method", "status"))
-_request_seconds = Histogram(
+_request_seconds = _Histogram(
     "idp_request_seconds",
     "From a request's last byte in to its answer.",
     ("route", "method"),
     buckets=_REQUEST_BUCKETS,
 )
 _store_calls = Counter("idp_store_calls", "Calls of stored procedures.", ("procedure", "outcome"))
-_store_seconds = Histogram(
+_store_seconds = _Histogram(
     "idp_store_call_seconds",
     "From a stored procedure's call to its answer.",
     ("procedure",),
     buckets=_STORE_BUCKETS,
 )
+# A count in its file takes longer than all else that a request does for it: they wait for `write`,
+# and a process that is killed takes those of its last second along.
+_answered: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
+_called: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+
 _store_restarts = Counter("idp_store_restarts", "Times that the private Tarantool was restarted.")
 _messages = Counter(
     "idp_messages",
@@ -75,30 +91,24 @@ _LEVELS = ("address", "pair", "network", "prefix", "strangers", "client")
 
 def request(route: str, method: str, status: int, seconds: float) -> None:
     """Count one answered request; `route` is the pattern from the table, never the path."""
-    requests, request_seconds = _of_request(route, method, status)
-    requests.inc()
-    request_seconds.observe(seconds)
+    _answered[route, method, status].append(seconds)
 
 
 def store_call(procedure: str, outcome: str, seconds: float) -> None:
     """Count one call of a procedure; `outcome` is the answer's type or the error's class name."""
-    calls, call_seconds = _of_call(procedure, outcome)
-    calls.inc()
-    call_seconds.observe(seconds)
+    _called[procedure, outcome].append(seconds)
 
 
-# Finding a metric by its labels takes longer than counting.
-@functools.cache
-def _of_request(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
-    return (
-        _requests.labels(route, method, str(status)),
-        _request_seconds.labels(route, method),
-    )
-
-
-@functools.cache
-def _of_call(procedure: str, outcome: str) -> tuple[Counter, Histogram]:
-    return _store_calls.labels(procedure, outcome), _store_seconds.labels(procedure)
+def write() -> None:
+    """Write down what requests and store calls were counted since the last time."""
+    for (route, method, status), seconds in _answered.items():
+        _requests.labels(route, method, str(status)).inc(len(seconds))
+        _request_seconds.labels(route, method).observe_all(seconds)
+    for (procedure, outcome), seconds in _called.items():
+        _store_calls.labels(procedure, outcome).inc(len(seconds))
+        _store_seconds.labels(procedure).observe_all(seconds)
+    _answered.clear()
+    _called.clear()
 
 
 def message(provider: str, outcome: str) -> None:
