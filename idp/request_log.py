@@ -79,7 +79,8 @@ class RequestLog:
 
 
 def _reference() -> str:
-    # Ten digits in a row would be masked as a phone is: a letter stands between.
+    # Ten digits in a row would look like a phone to whoever searches logs for them: a letter
+    # stands between.
     digits = os.urandom(6).hex()
     return f"{digits[:6]}f{digits[7:]}"
 

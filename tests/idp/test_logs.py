@@ -45,6 +45,14 @@ def test_of_a_phone_number_the_first_and_last_two_digits_remain(
     assert logs.mask_phones(None, "info", {"event": written}) == {"event": kept}
 
 
+def test_what_is_ours_stays_as_it_is() -> None:
+    line = {"reference": "123456789012", "address": "79991234567", "detail": "+79991234567"}
+    assert logs.mask_phones(None, "info", dict(line)) == line | {
+        "address": "79*******67",
+        "detail": "+79*******67",
+    }
+
+
 def test_production_writes_json_lines_in_one_format(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("json")
     structlog.get_logger("idp").info("code_sent", phone="+79991234567")
