@@ -461,7 +461,7 @@ async def test_without_a_connection_nothing_happens(
 async def test_a_procedure_that_yields_is_aborted_and_keeps_nothing(
     fresh_store: Store, owner: Owner
 ) -> None:
-    rows = await owner.eval(EVERY_ROW)
+    rows, schema = await owner.eval(EVERY_ROW), await fresh_store.ready(now=NOW)
 
     aborted = await owner.eval("""
         local yielding = require('tx').procedure(function()
@@ -474,11 +474,11 @@ async def test_a_procedure_that_yields_is_aborted_and_keeps_nothing(
 
     assert aborted == "Transaction has been aborted by a fiber yield"
     assert await owner.eval(EVERY_ROW) == rows
-    assert await fresh_store.ready(now=NOW) == 3
+    assert await fresh_store.ready(now=NOW) == schema
 
 
 async def test_a_procedure_that_fails_keeps_nothing(fresh_store: Store, owner: Owner) -> None:
-    rows = await owner.eval(EVERY_ROW)
+    rows, schema = await owner.eval(EVERY_ROW), await fresh_store.ready(now=NOW)
 
     failed = await owner.eval("""
         local failing = require('tx').procedure(function()
@@ -490,4 +490,4 @@ async def test_a_procedure_that_fails_keeps_nothing(fresh_store: Store, owner: O
 
     assert failed == "no"
     assert await owner.eval(EVERY_ROW) == rows
-    assert await fresh_store.ready(now=NOW) == 3
+    assert await fresh_store.ready(now=NOW) == schema
