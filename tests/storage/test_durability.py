@@ -461,7 +461,7 @@ async def test_without_a_connection_nothing_happens(
 async def test_a_procedure_that_yields_is_aborted_and_keeps_nothing(
     fresh_store: Store, owner: Owner
 ) -> None:
-    rows, schema = await owner.eval(EVERY_ROW), await fresh_store.ready(now=NOW)
+    schema, rows = await fresh_store.ready(now=NOW), await owner.eval(EVERY_ROW)
 
     aborted = await owner.eval("""
         local yielding = require('tx').procedure(function()
@@ -478,7 +478,7 @@ async def test_a_procedure_that_yields_is_aborted_and_keeps_nothing(
 
 
 async def test_a_procedure_that_fails_keeps_nothing(fresh_store: Store, owner: Owner) -> None:
-    rows, schema = await owner.eval(EVERY_ROW), await fresh_store.ready(now=NOW)
+    schema, rows = await fresh_store.ready(now=NOW), await owner.eval(EVERY_ROW)
 
     failed = await owner.eval("""
         local failing = require('tx').procedure(function()
