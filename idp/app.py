@@ -19,6 +19,7 @@ from flows.remote_jwks import RemoteKeys
 from idp import loops, metrics
 from idp.admission import Admission
 from idp.http import Site
+from idp.logs import GatheredLines
 from idp.outbound.dispatcher import Dispatcher, Waker
 from idp.outbound.fetcher import GuardedFetcher
 from idp.outbound.gateway import HttpGateway
@@ -45,7 +46,9 @@ def create(sealer: Sealer) -> Starlette:
 def build(settings: Settings, sealer: Sealer) -> Starlette:
     """The application for these settings, with their key-encryption keys."""
     endpoints = ENDPOINTS + (DEVELOPMENT_ENDPOINTS if settings.development else ())
-    application = _Application(Admission(RequestLog(Routing(endpoints).answer, settings)))
+    lines = GatheredLines()
+    application = _Application(Admission(RequestLog(Routing(endpoints).answer, settings, lines)))
+    application.state.lines = lines
     application.state.settings = settings
     application.state.sealer = sealer
     application.state.endpoints = metadata(endpoints)
@@ -73,6 +76,7 @@ class _Application(Starlette):
 async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     settings: Settings = application.state.settings
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(application.state.lines.write)
         store = await _store(settings)
         stack.push_async_callback(store.close)
         life_cycle = LifeCycle.of(settings, store, application.state.sealer)

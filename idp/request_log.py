@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from conf.settings import Settings
 from idp import metrics
+from idp.logs import GatheredLines
 
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
@@ -31,13 +32,16 @@ class RequestLog:
     """
 
     def __init__(
-        self, answer: Callable[[Request], Awaitable[Response]], settings: Settings
+        self,
+        answer: Callable[[Request], Awaitable[Response]],
+        settings: Settings,
+        lines: GatheredLines,
     ) -> None:
         self._answer = answer
         self._hosts = _hosts(settings)
         self._headers = [*_HEADERS, _HSTS] if settings.https else _HEADERS
         # Bound once, for it is as slow as writing the line.
-        self._log = structlog.get_logger("idp.request").bind()
+        self._log = structlog.wrap_logger(lines).bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""

@@ -16,6 +16,7 @@ from idp.worker import DRAIN_SECONDS, WorkerConfig
 
 # For what comes after the drain: the application's own shutdown.
 _MARGIN_SECONDS = 5
+_START_SECONDS = 60
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.supervisor")
 
@@ -60,8 +61,14 @@ class Supervisor(Multiprocess):
 
     def restart_all(self) -> None:
         """Replace all workers, one by one."""
-        with _deaf_children():
-            super().restart_all()
+        # What starts on a busy machine may take longer to answer than what hangs is waited for.
+        hanging = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = _START_SECONDS
+        try:
+            with _deaf_children():
+                super().restart_all()
+        finally:
+            self.config.timeout_worker_healthcheck = hanging
 
     def handle_hup(self) -> None:
         """Act on SIGHUP: the order of a service's operator, or a terminal that was closed."""

@@ -1,5 +1,9 @@
+import asyncio
+import io
 import json
 import logging
+import select
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -90,3 +94,43 @@ def test_libraries_do_not_tell_every_request(capsys: pytest.CaptureFixture[str])
     logs.configure("json")
     logging.getLogger("httpx").info("GET https://example.com/?secret=1")
     assert capsys.readouterr().out == ""
+
+
+class Writes(io.StringIO):
+    """What was written, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.each.append(text)
+        return len(text)
+
+
+async def test_lines_of_a_moment_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = Writes()
+    monkeypatch.setattr(sys, "stdout", writes)
+    lines = logs.GatheredLines()
+    lines.info("one")
+    lines.info("two")
+    assert writes.each == []
+    await asyncio.sleep(0.1)
+    assert writes.each == ["one\ntwo\n"]
+    lines.info("three")
+    lines.write()
+    await asyncio.sleep(0.1)
+    assert writes.each == ["one\ntwo\n", "three\n"]
+
+
+async def test_no_write_is_torn_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = Writes()
+    monkeypatch.setattr(sys, "stdout", writes)
+    lines = logs.GatheredLines()
+    each = [f"{number} {'я' * 300}" for number in range(40)] + ["x" * 2 * select.PIPE_BUF, "last"]
+    for line in each:
+        lines.info(line)
+    lines.write()
+    assert "".join(writes.each) == "\n".join([*each, ""])
+    assert [len(it.encode()) <= select.PIPE_BUF for it in writes.each].count(False) == 1
+    assert len(writes.each) < len(each) / 3

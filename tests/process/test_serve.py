@@ -103,7 +103,7 @@ def test_a_dead_tarantool_is_started_again(server: Server, ports: list[int]) -> 
     first = server.tarantool()
     os.kill(first, signal.SIGKILL)
     eventually(lambda: ended(first), "Tarantool was killed")
-    eventually(server.ready, "the server is ready again")
+    eventually(server.ready, "the server is ready again", START_SECONDS)
     assert server.tarantool() != first
     connection = http.client.HTTPConnection("127.0.0.1", ports[1], timeout=5)
     connection.request("GET", "/metrics")
@@ -116,9 +116,11 @@ def test_a_dead_worker_is_replaced(server: Server) -> None:
     victim = before.pop()
     os.kill(victim, signal.SIGKILL)
     eventually(
-        lambda: len(server.workers()) == 2 and victim not in server.workers(), "there is another"
+        lambda: len(server.workers()) == 2 and victim not in server.workers(),
+        "there is another",
+        START_SECONDS,
     )
-    eventually(server.ready, "the server is ready")
+    eventually(server.ready, "the server is ready", START_SECONDS)
 
 
 def test_a_worker_that_is_replaced_while_the_store_is_away_waits_for_it(server: Server) -> None:
@@ -129,20 +131,28 @@ def test_a_worker_that_is_replaced_while_the_store_is_away_waits_for_it(server: 
         for worker in before:
             os.kill(worker, signal.SIGKILL)
         eventually(
-            lambda: len(server.workers()) == 2 and not before & set(server.workers()), "replaced"
+            lambda: len(server.workers()) == 2 and not before & set(server.workers()),
+            "they are replaced",
+            START_SECONDS,
         )
         time.sleep(0.5)
         assert server.process.poll() is None
     finally:
         os.kill(tarantool, signal.SIGCONT)
-    eventually(lambda: server.get("/readyz")[0] == http.client.OK, "the server is ready")
+    eventually(
+        lambda: server.get("/readyz")[0] == http.client.OK, "the server is ready", START_SECONDS
+    )
 
 
 def test_sighup_replaces_the_workers_without_a_refused_connection(server: Server) -> None:
     before = set(server.workers())
     server.process.send_signal(signal.SIGHUP)
-    while before & set(server.workers()):
+
+    def replaced() -> bool:
         assert server.get("/readyz")[0] == http.client.OK
+        return not before & set(server.workers())
+
+    eventually(replaced, "the workers are replaced", START_SECONDS)
     assert len(server.workers()) == 2
 
 
