@@ -296,7 +296,7 @@ function M.receipt(provider, receipt, now)
     if submission == nil or submission.journey == nil then
         rows.replace(box.space.submission, {
             provider = provider, provider_id = receipt.provider_id, expires_at = now + EARLY,
-            delivered = receipt.delivered,
+            delivered = receipt.delivered or submission ~= nil and submission.delivered,
         })
         return 'unknown'
     end

@@ -415,6 +415,18 @@ async def test_what_was_given_up_may_still_arrive_but_not_the_other_way(store: S
     assert await worker.receipt(delivered=False) == o.Repeated()
 
 
+async def test_what_has_arrived_early_is_not_undone_by_another_early_word(store: Store) -> None:
+    await queue(store)
+    worker = await take(store)
+    await worker.submit()
+    for delivered in (True, False):
+        assert await worker.receipt(delivered=delivered) == o.Unknown()
+
+    await worker.submitted()
+
+    assert await claim(store, now=NOW + WAIT) == []
+
+
 @pytest.mark.parametrize("delivered_at", ["before the last step", "after it", "after its failure"])
 async def test_what_one_step_delivered_no_other_can_fail(
     store: Store, owner: Owner, delivered_at: str
