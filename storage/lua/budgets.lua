@@ -40,10 +40,11 @@ function M.spend(key, budget, now)
     return alarm
 end
 
--- One message less than was counted. A mark that it had reached is reached once more, and told once more.
-function M.give_back(key, now)
-    local _, spent = today(key, now)
-    if spent > 0 then
+-- One message less than was counted at `at`, if that was today. A mark that it had reached is reached once more, and
+-- told once more.
+function M.give_back(key, at, now)
+    local day, spent = today(key, now)
+    if spent > 0 and day == math.floor(at / DAY) then
         box.space.message_budget:update(key, { { '-', 'spent', 1 } })
     end
 end

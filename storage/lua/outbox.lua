@@ -205,6 +205,9 @@ end
 function M.refused(args)
     local message = claimed(args)
     if message ~= nil then
+        if rows.plain(message.provider) ~= nil then
+            budgets.give_back('provider:' .. message.provider, message.queued_at, args.now)
+        end
         next_step(message, args.last, args.now)
     end
     return message ~= nil

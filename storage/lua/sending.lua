@@ -246,7 +246,7 @@ function M.take_back(journey, phone, now)
     end
     box.space.sent_code:update(journey, { { '=', 'counted', false } })
     limits.give_back(unanswered(phone), now)
-    budgets.give_back('client:' .. known.client_id, now)
+    budgets.give_back('client:' .. known.client_id, known.expires_at - REMEMBERED, now)
     for level, name in pairs(counted_in(known)) do
         conversion.take_back(conversion.of(level, name, now))
     end

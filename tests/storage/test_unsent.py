@@ -1,6 +1,6 @@
 """What a message was counted as when it never left, and when the repeat after it is held back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -127,6 +127,34 @@ async def test_a_failed_repeat_takes_nothing_of_the_first_message_back(store: St
     await worker.refused(last=True, now=NOW + RESEND_AFTER)
 
     assert (await it.counts(store))[:5] == [1] * 5
+
+
+async def test_what_was_counted_yesterday_is_not_taken_off_todays_budget(store: Store) -> None:
+    midnight = (NOW // DAY + 1) * DAY
+    it = Counted()
+    await it.ask(store, midnight - 1)
+    worker = await take(store, now=midnight - 1)
+    other = replace(
+        it, phone=new_phone(), journey=replace(it.journey, otp_session=new("otp-session"))
+    )
+    await other.ask(store, midnight)
+
+    await worker.refused(last=True, now=midnight)
+
+    held = await store.sending_held(limit=1, now=midnight)
+    key = f"client:{it.journey.client_id}"
+    assert [it.spent for it in held.budgets if it.key == key] == [1]
+
+
+async def test_numbers_that_a_provider_refuses_do_not_use_it_up(store: Store) -> None:
+    """Nothing else would stop who asks for them: they are not counted either."""
+    provider = new("provider")
+    for _ in range(3):
+        await Counted().ask(store)
+        worker = replace(await take(store), provider=provider)
+        assert isinstance(await worker.submit(budget=2), o.Submitting)
+        for _ in range(2):
+            await worker.refused(last=True)
 
 
 # A repeat that is held back
