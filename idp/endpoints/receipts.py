@@ -9,7 +9,6 @@ from idp.outbound.readings import Said, form_fields
 from idp.outbound.receipts import Receipts, is_authentic, receipts_of
 
 _BATCH_SIZE = 256 * 1024
-_MOST_RECEIPTS = 500  # the store notes them at once, and does nothing else meanwhile
 
 
 async def receipt(request: Request) -> Response:
@@ -29,8 +28,6 @@ async def receipt(request: Request) -> Response:
         found, unread = receipts_of(settings.receipts, _said(request, body, query))
     except ValueError as error:
         raise InvalidRequest(str(error)) from error
-    if len(found) > _MOST_RECEIPTS:
-        raise http.TooLarge(f"at most {_MOST_RECEIPTS} receipts may come at once")
     if unread:
         provider.log.warning("receipts_not_read", provider=name, count=unread)
     if found:

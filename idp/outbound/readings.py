@@ -5,6 +5,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from idp.http import TooLarge
+
 _INDEXES = frozenset(map(str, range(100)))
 _LONGEST = 256  # characters of a value that is worth keeping
 
@@ -29,11 +31,13 @@ class Said:
         found = self._text_at(reading) if reading.startswith("/") else self._matched(reading)
         return found[:_LONGEST] or None if found is not None else None
 
-    def items(self, pointer: str) -> list["Said"]:
-        """What the array there has, each as if it had come alone. Raises ValueError."""
+    def items(self, pointer: str, most: int) -> list["Said"]:
+        """What the array there has, each as if it had come alone. Raises ValueError or TooLarge."""
         array = self._value_at(pointer)
         if not isinstance(array, list):
             raise ValueError("there is no array where it should be")  # noqa: TRY004 - of the text
+        if len(array) > most:
+            raise TooLarge(f"at most {most} may come at once")
         return [Said(msgspec.json.encode(it)) for it in array]
 
     def _matched(self, pattern: str) -> str | None:

@@ -11,6 +11,8 @@ from idp import metrics
 from idp.outbound.readings import Said
 from storage.outcomes import Noted
 
+_MOST_RECEIPTS = 500  # the store notes them at once, and does nothing else meanwhile
+
 
 class Receipts:
     """Tells the store of receipts, of whatever way they came."""
@@ -48,12 +50,12 @@ def is_authentic(
 def receipts_of(rules: ReceiptRules, said: Said) -> tuple[list[Receipt], int]:
     """The receipts in a callback, and how many more could not be read.
 
-    Raises ValueError if none could.
+    Raises ValueError if none could, TooLarge if there are too many to read.
     """
     if rules.each is None:
         receipt = _receipt_of(rules, said)
         return [receipt] if receipt else [], 0
-    items, receipts, unread = said.items(rules.each), [], 0
+    items, receipts, unread = said.items(rules.each, _MOST_RECEIPTS), [], 0
     for item in items:
         try:
             receipt = _receipt_of(rules, item)

@@ -516,6 +516,8 @@ ONE = {"id": "x", "status": "ok"}
         ({"messages": []}, 204),
         ({"messages": [ONE] * 500}, 204),
         ({"messages": [ONE] * 501}, 413),
+        ({"messages": [{"id": "x", "status": "on its way"}] * 501}, 413),
+        ({"messages": [0] * 80_000}, 413),
         ({"messages": [{"id": "x" * 600, "status": "ok"}] * 400}, 204),
         ({"messages": [{"id": "x" * 700, "status": "ok"}] * 400}, 413),
         ({"messages": [{}, None, [], 1]}, 400),
