@@ -253,7 +253,7 @@ def _code_queued(session: _Session, started: o.OtpStarted, phone: str) -> Insuff
     now = provider.clock()
     return session.awaits(
         otp_required=True,
-        otp_delivery=journeys.first_kind(provider, session.client, phone),
+        otp_delivery=started.delivery or journeys.first_kind(provider, session.client, phone),
         otp_expires_in=max(0, started.expires_at - now),
         resend_after=max(0, started.resend_at - now),
     )

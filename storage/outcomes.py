@@ -249,12 +249,16 @@ class Issued(Outcome, frozen=True, tag="issued"):
 
 
 class OtpStarted(Outcome, frozen=True, tag="started"):
-    """A challenge runs; `send` says whether a message is due now."""
+    """A challenge runs; `send` says whether a message is due now.
+
+    `delivery` is how the code came, once that has been tried.
+    """
 
     challenge_id: str
     send: bool
     resend_at: int
     expires_at: int
+    delivery: str | None = None
     request: Request | None = None
     alarms: tuple[SendingAlarm, ...] = ()
 

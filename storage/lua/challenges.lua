@@ -15,7 +15,8 @@ local FULL_RETRY = 10 -- seconds until the outbox may have room again
 local function started(challenge, send, alarms)
     return {
         type = 'started', challenge_id = challenge.challenge_id, send = send,
-        resend_at = challenge.resend_at, expires_at = challenge.expires_at, alarms = alarms,
+        resend_at = challenge.resend_at, expires_at = challenge.expires_at, delivery = challenge.delivery,
+        alarms = alarms,
     }
 end
 
@@ -86,7 +87,7 @@ function M.start(journey, args)
     if not kept then
         outbox.queue(running, args)
     end
-    return started(running, not running.test and not decision.held, decision.alarms)
+    return started(box.space.challenge:get(journey), not running.test and not decision.held, decision.alarms)
 end
 
 -- Tries that are left for a code, or for the digits of a flash call: these have fewer of their own.

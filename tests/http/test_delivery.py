@@ -404,6 +404,19 @@ def test_an_app_is_told_how_the_code_comes(running: Running, sms: Gateway) -> No
     eventually(failed, "the code could not be sent")
 
 
+def test_an_app_that_asks_too_early_is_told_how_the_code_came(
+    running: Running, sms: Gateway
+) -> None:
+    party, phone = RelyingParty(running, "demo-native"), number(REFUSED_FIRST)
+    begun = party.request(redirect_uri=None, state=None, phone=phone)
+    session = party.post("/authorize-challenge", **begun).json()["auth_session"]
+    sms.hears(phone, "/good")
+
+    again = party.post("/authorize-challenge", auth_session=session, phone=phone).json()
+
+    assert (again["otp_delivery"], again["resend_after"] > 0) == ("sms", True)
+
+
 # Receipts
 
 
