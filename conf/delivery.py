@@ -52,10 +52,11 @@ class HttpGateway:
 class ReceiptRules:
     """How a provider's callback is believed and read.
 
-    The secret comes in the header or the query's parameter of that name, or proves the body by a
-    hexadecimal HMAC with SHA-256 (RFC 2104) in the header `hmac_header`. `id` and `status` are as
-    in AnswerRules, over JSON or a form's fields; other statuses than these mean nothing yet. Where
-    many come at once, `each` is the JSON pointer to their array, and the two are about its items.
+    The secret comes in the header or the query's parameter of that name, or proves the body, by GET
+    the query, by a hexadecimal HMAC with SHA-256 (RFC 2104) in the header `hmac_header`. `id` and
+    `status` are as in AnswerRules, over JSON or a form's fields; other statuses than these mean
+    nothing yet. Where many come at once, `each` is the JSON pointer to their array, and the two are
+    about its items.
     """
 
     secret: str = field(repr=False)

@@ -21,7 +21,8 @@ async def receipt(request: Request) -> Response:
     batch = settings.receipts.each is not None
     body = await http.body(request, _BATCH_SIZE if batch else http.SIZE_LIMIT)
     query = form_fields(request.scope["query_string"])
-    if not is_authentic(settings.receipts, request.headers, query, body):
+    said = request.scope["query_string"] if request.method == "GET" else body
+    if not is_authentic(settings.receipts, request.headers, query, said):
         provider.log.warning("receipt_not_authentic", provider=name)
         return http.json({"error": "access_denied"}, status=403)
     try:

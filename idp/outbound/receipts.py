@@ -35,12 +35,12 @@ class Receipts:
 
 
 def is_authentic(
-    rules: ReceiptRules, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+    rules: ReceiptRules, headers: Mapping[str, str], query: Mapping[str, str], said: bytes
 ) -> bool:
-    """Whether a callback knows the secret."""
+    """Whether a callback knows the secret; `said` is all that will be read of it."""
     secret = rules.secret.encode()
     if rules.hmac_header is not None:
-        expected = hmac.new(secret, body, hashlib.sha256).hexdigest()
+        expected = hmac.new(secret, said, hashlib.sha256).hexdigest()
         given = headers.get(rules.hmac_header, "").lower().removeprefix("sha256=")
         return hmac.compare_digest(given.encode(), expected.encode())
     given = headers.get(rules.header, "") if rules.header else query.get(rules.parameter or "", "")

@@ -480,6 +480,20 @@ def test_a_callback_may_prove_itself_by_a_hash_of_its_body(running: Running) -> 
     assert [it.status_code for it in answers] == [204, 204, 403, 403]
 
 
+def test_a_hash_of_the_body_proves_nothing_of_a_query(running: Running) -> None:
+    """Or else one body that somebody has seen would be good for any receipt."""
+    seen, query = b"id=7&status=ok", "id=8&status=ok"
+    answers = []
+    with running.client() as client:
+        for content, signed in ((seen, seen), (b"", b""), (b"", query.encode())):
+            signature = hmac.new(b"H4SH", signed, hashlib.sha256).hexdigest()
+            headers = {"X-Signature": signature}
+            url = f"/messages/second/receipt?{query}"
+            answers.append(client.request("GET", url, headers=headers, content=content))
+
+    assert [it.status_code for it in answers] == [403, 403, 204]
+
+
 def batch(running: Running, content: Any) -> httpx2.Response:
     with running.client() as client:
         return client.post(
