@@ -1,8 +1,9 @@
 -- The conversion watch: messages sent against codes that came back right, in cells of constant size.
 --
 -- A cell is a prefix of numbers, a network, an address, a client, a prefix within a network, or all strangers from
--- networks that nobody vouches for. Its counters fade by half in every half-life, so that a row is a sliding window. A
--- cell whose messages stop coming back is held for a while, twice as long each time.
+-- networks that nobody vouches for; `wanted` is what was held back of a prefix. Its counters fade by half in every
+-- half-life, so that a row is a sliding window. A cell whose messages stop coming back is held for a while, twice as
+-- long each time.
 local audit_trail = require('audit_trail')
 
 local M = {}
