@@ -44,7 +44,7 @@ class Routing:
         for endpoint in endpoints:
             rows.setdefault(endpoint.path, []).append(endpoint)
         paths = [_path(at_one_path) for at_one_path in rows.values()]
-        self._exact = {path.pattern: path for path in paths}
+        self._exact = {path.pattern: path for path in paths if "{" not in path.pattern}
         self._exact |= {path: _file(handler) for path, handler in static.files().items()}
         self._with_parameters = [
             (compile_path(path.pattern)[0], path) for path in paths if "{" in path.pattern

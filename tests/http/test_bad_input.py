@@ -286,6 +286,14 @@ def test_an_identifier_that_is_none_is_unknown(
         assert answer.headers["set-cookie"] is None
 
 
+@pytest.mark.parametrize("path", [path for path in PATHS if "{" in path])
+def test_the_name_of_an_identifier_is_none(provider: Running, path: str) -> None:
+    for method in sorted(method for row, method in TABLE if row.path == path):
+        for target in (path, quote(path)):
+            answer = exchange(provider, method, target.encode())
+            _refused(answer, PATHS[path], *NOTHING[path, method])
+
+
 # Neither a slash nor a line feed more makes another path the same: a proxy in front may limit some.
 @pytest.mark.parametrize(
     "form", ["{}/", "/{}", "{}%0a", "/.{}", "/x/..{}", "{}%2f", "{}%00", "{};x", "/static/..{}"]
