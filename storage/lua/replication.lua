@@ -20,7 +20,7 @@ local acknowledged = 0 -- the last of our rows that so many have
 local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
 local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
-local silence -- the last time for which nobody could be told anything: `since`, and `till` when it is over
+local silence -- the last time for which nobody could be told anything: `since`, `latest`, and `till` when it is over
 
 local function acknowledged_by_enough()
     local found = {}
@@ -63,11 +63,15 @@ end
 
 -- Notes by the callers' clocks when acknowledgements stopped, and when they came again. Two close ones are one.
 local function note(reached, now)
-    if reached and silence ~= nil and silence.till == nil then
-        silence.till = now
-    elseif not reached and (silence == nil or silence.till ~= nil) then
+    local silent = silence ~= nil and silence.till == nil
+    if not reached and silent then
+        silence.latest = math.max(silence.latest, now)
+    elseif not reached then
         local goes_on = silence ~= nil and now - silence.till < CLOSE
-        silence = { since = goes_on and silence.since or now - 1 }
+        silence = { since = goes_on and silence.since or now - 1, latest = now }
+    elseif silent then
+        -- Whoever is the first to hear may have asked long ago.
+        silence.till = math.max(silence.latest, now)
     end
 end
 

@@ -70,3 +70,20 @@ async def test_a_second_outage_soon_after_the_first_is_the_same(nodes: Nodes, st
     await store.ready(now=NOW + 50)
 
     assert isinstance(await grant.rotate(store, grant.token, now=NOW + 55), o.Rotated)
+
+
+async def test_a_call_that_waited_for_long_does_not_end_it_early(
+    nodes: Nodes, store: Store
+) -> None:
+    grant = await open_grant(store)
+    end = NOW + 4
+    async with silent(nodes), to(nodes["a"], patience=1) as impatient:
+        with pytest.raises(Uncertain):
+            await grant.rotate(impatient, grant.token, now=NOW + 1)
+        with pytest.raises(Uncertain):
+            await impatient.ready(now=end)
+        waiting = asyncio.create_task(store.ready(now=NOW))
+    await waiting
+
+    again = await grant.rotate(store, grant.token, now=end + LIFETIMES.refresh_grace - 1)
+    assert isinstance(again, o.Rotated)
