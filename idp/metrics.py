@@ -101,14 +101,16 @@ def store_call(procedure: str, outcome: str, seconds: float) -> None:
 
 def write() -> None:
     """Write down what requests and store calls were counted since the last time."""
-    for (route, method, status), seconds in _answered.items():
-        _requests.labels(route, method, str(status)).inc(len(seconds))
-        _request_seconds.labels(route, method).observe_all(seconds)
-    for (procedure, outcome), seconds in _called.items():
-        _store_calls.labels(procedure, outcome).inc(len(seconds))
-        _store_seconds.labels(procedure).observe_all(seconds)
+    answered, called = dict(_answered), dict(_called)
+    # What cannot be written is lost: kept, it would grow, and part of it be counted twice.
     _answered.clear()
     _called.clear()
+    for (route, method, status), seconds in answered.items():
+        _requests.labels(route, method, str(status)).inc(len(seconds))
+        _request_seconds.labels(route, method).observe_all(seconds)
+    for (procedure, outcome), seconds in called.items():
+        _store_calls.labels(procedure, outcome).inc(len(seconds))
+        _store_seconds.labels(procedure).observe_all(seconds)
 
 
 def message(provider: str, outcome: str) -> None:
