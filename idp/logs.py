@@ -138,4 +138,4 @@ def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     try:
         return msgspec.json.encode(event).decode()
     except (TypeError, ValueError):  # of half a character, or of a key that is no text
-        return json.dumps(event, default=str)
+        return json.dumps(msgspec.to_builtins(event))

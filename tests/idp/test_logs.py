@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import select
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,14 @@ def test_a_line_never_fails_on_what_it_contains(capsys: pytest.CaptureFixture[st
         logs.configure(log_format)
         structlog.get_logger().info("odd", value="\udc80", thing=object(), keys={None: 1})
         assert "odd" in capsys.readouterr().out
+
+
+def test_an_odd_line_has_the_timestamp_of_every_other(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json")
+    structlog.get_logger().info("odd", value="\udc80", keys={None: 1})
+    told = json.loads(capsys.readouterr().out)
+    assert (told["value"], told["keys"]) == ("\udc80", {"null": 1})
+    assert re.fullmatch(r"[\d-]{10}T[\d:.]{8,15}Z", told["timestamp"])
 
 
 def test_libraries_do_not_tell_every_request(capsys: pytest.CaptureFixture[str]) -> None:
