@@ -9,8 +9,8 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Far above what any endpoint takes, so that a moderate excess gets its 413 and not just an end.
-_MOST_BYTES = 256 * 1024
+# Twice what any endpoint takes, so that a moderate excess gets its 413 and not just an end.
+_MOST_BYTES = 512 * 1024
 _MOST_SECONDS = 20.0
 
 IN_PROGRESS: Final = "idp.in_progress"

@@ -560,6 +560,21 @@ def test_a_batch_of_any_kind_is_answered(running: Running, content: Any, status:
     assert batch(running, content).status_code == status
 
 
+def test_a_batch_that_is_too_large_and_comes_in_pieces_is_refused(running: Running) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 3_000
+            time.sleep(0.005)
+
+    with running.client() as client:
+        answer = client.post(
+            "/messages/many/receipt",
+            headers={"X-Token": "R3CEIPT", "Content-Type": "application/json"},
+            content=pieces(),
+        )
+    assert answer.status_code == 413
+
+
 def test_a_callback_may_be_a_get_with_the_secret_in_its_query(running: Running) -> None:
     with running.client() as client:
         answers = [
