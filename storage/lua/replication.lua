@@ -13,6 +13,7 @@ local M = {
 local WAIT = 0.8 -- seconds; less than a caller waits for one attempt
 local POLL = 0.0001 -- seconds; Tarantool tells nobody of an acknowledgement, and a look takes a tenth of that
 local CLOSE = 60 -- seconds between two silences
+local REMEMBERED = 16 -- silences; a network that fails again and again must not hide replays for ever
 local BARRIER = 2 -- the row of `heartbeat` that gives a read something to be acknowledged
 
 local copies = 0 -- replicas that must have a row
@@ -20,7 +21,7 @@ local acknowledged = 0 -- the last of our rows that so many have
 local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
 local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
-local silence -- the last time for which nobody could be told anything: `since`, `latest`, and `till` when it is over
+local silences = {} -- when nobody could be told anything: `since`, `latest`, and `till` when it is over
 
 local function acknowledged_by_enough()
     local found = {}
@@ -61,17 +62,22 @@ local function await(lsn)
     return acknowledged >= lsn
 end
 
--- Notes by the callers' clocks when acknowledgements stopped, and when they came again. Two close ones are one.
+-- Notes by the callers' clocks when acknowledgements stopped, and when they came again.
 local function note(reached, now)
-    local silent = silence ~= nil and silence.till == nil
-    if not reached and silent then
-        silence.latest = math.max(silence.latest, now)
-    elseif not reached then
-        local goes_on = silence ~= nil and now - silence.till < CLOSE
-        silence = { since = goes_on and silence.since or now - 1, latest = now }
-    elseif silent then
-        -- Whoever is the first to hear may have asked long ago.
-        silence.till = math.max(silence.latest, now)
+    local last = silences[#silences]
+    if reached then
+        if last ~= nil and last.till == nil then
+            -- Whoever is the first to hear may have asked long ago.
+            last.till = math.max(last.latest, now)
+        end
+    elseif last ~= nil and (last.till == nil or now - 1 <= last.till) then
+        last.till = nil
+        last.latest = math.max(last.latest, now)
+    else
+        table.insert(silences, { since = now - 1, latest = now })
+        if #silences > REMEMBERED then
+            table.remove(silences, 1)
+        end
     end
 end
 
@@ -84,12 +90,17 @@ local function insist(reached, now)
     end
 end
 
--- From when on anybody can have been told of a write that was made at `moment`.
+-- From when on anybody can have been told of a write that was made at `moment`. Who was not told in one silence may
+-- not have come again before the next.
 function M.told_from(moment, now)
-    if silence == nil or moment < silence.since or (silence.till ~= nil and moment > silence.till) then
-        return moment
+    local told, untold = moment, false
+    for _, silence in ipairs(silences) do
+        local close = untold and CLOSE or 0
+        if silence.since - close <= told and (silence.till == nil or told <= silence.till) then
+            told, untold = silence.till or now, true
+        end
     end
-    return silence.till or now
+    return told
 end
 
 -- One row for all the reads that came while the one before was written.
@@ -138,7 +149,7 @@ end
 
 function M.lead(term)
     acknowledged = 0
-    silence = nil
+    silences = {}
     M.term = term
     M.leads = true
 end

@@ -57,19 +57,24 @@ async def test_the_grace_begins_when_a_rotation_can_be_told(nodes: Nodes, store:
     assert await known.rotate(store, known.token, now=end) == o.Replayed()
 
 
-async def test_a_second_outage_soon_after_the_first_is_the_same(nodes: Nodes, store: Store) -> None:
-    grant = await open_grant(store)
+async def test_a_second_outage_soon_after_the_first_prolongs_what_was_not_told(
+    nodes: Nodes, store: Store
+) -> None:
+    grant, told_between = await at_once(open_grant(store) for _ in range(2))
     async with to(nodes["a"], patience=1) as impatient:
         async with silent(nodes):
             with pytest.raises(Uncertain):
                 await grant.rotate(impatient, grant.token, now=NOW)
         await store.ready(now=NOW + 20)
+        await told_between.rotate(store, told_between.token, now=NOW + 22)
         async with silent(nodes):
             with pytest.raises(Uncertain):
                 await impatient.ready(now=NOW + 25)
     await store.ready(now=NOW + 50)
 
     assert isinstance(await grant.rotate(store, grant.token, now=NOW + 55), o.Rotated)
+    again = await told_between.rotate(store, told_between.token, now=NOW + 55)
+    assert again == o.Replayed()
 
 
 async def test_a_call_that_waited_for_long_does_not_end_it_early(
