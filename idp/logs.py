@@ -87,11 +87,10 @@ class GatheredLines:
 
     def write(self) -> None:
         """Write what waits."""
-        if self._lines:
-            sys.stdout.write("\n".join([*self._lines, ""]))
+        lines, self._lines, self._bytes = self._lines, [], 0
+        if lines:
+            sys.stdout.write("\n".join([*lines, ""]))
             sys.stdout.flush()
-            self._lines.clear()
-            self._bytes = 0
 
 
 def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

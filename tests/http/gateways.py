@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.process.processes import eventually
+from tests.process.server import START_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Gateway:
     def hears(self, phone: str, path: str | None = None, *, times: int = 1) -> Asked:
         """Wait until it has been asked about a phone so often."""
         what = f"{path} is asked {times} times for {phone}: {self.asked}"
-        eventually(lambda: len(self.about(phone, path)) >= times, what, 15)
+        eventually(lambda: len(self.about(phone, path)) >= times, what, START_SECONDS)
         return self.about(phone, path)[times - 1]
 
 

@@ -12,6 +12,7 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -160,7 +161,9 @@ def provider(
         (directory / "secrets").mkdir(mode=0o700)
         ensure_secret_files(channel_files, directory / "secrets")
         entries = load_channels(channel_files, secrets_directory=directory / "secrets")
-        apply_with_store(settings, entries, by="tests")
+        # Playwright keeps an event loop in the thread of the tests, which this would not survive.
+        with ThreadPoolExecutor() as thread:
+            thread.submit(apply_with_store, settings, entries, by="tests").result()
         with running(
             directory, port, "serve", "--config", str(config), tls=tls if https else None
         ) as server:

@@ -21,8 +21,10 @@ from tests.storage.builders import Owner, open_grant
 from tests.storage.nodes import PASSWORD, Node, Nodes
 
 FORGET = """
-    box.space.spent_proof:drop() box.space.sent_code:drop() box.space.conversion:drop()
-    box.space.message_budget:drop() return box.space.schema_version:delete(3)
+    local sent_code = box.space.sent_code:format()
+    table.remove(sent_code)
+    box.space.sent_code:format(sent_code)
+    return box.space.schema_version:delete(4)
 """
 CUSTOMERS = """
     local found = {}

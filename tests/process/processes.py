@@ -14,8 +14,11 @@ def ended(pid: int) -> bool:
     return state.startswith("Z")
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 5.0) -> float:
-    """Wait for a condition and return the seconds that it took; fail after `seconds`."""
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> float:
+    """Wait for a condition and return the seconds that it took; fail after `seconds`.
+
+    These are patience with a machine that does other work, and no claim.
+    """
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
