@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -16,6 +17,7 @@ from idp.worker import DRAIN_SECONDS, WorkerConfig
 
 # For what comes after the drain: the application's own shutdown.
 _MARGIN_SECONDS = 5
+# For a worker that takes another's place: on a busy machine more than what hangs is waited for.
 _START_SECONDS = 60
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("idp.supervisor")
@@ -39,6 +41,10 @@ class Supervisor(Multiprocess):
         super().__init__(config, [listener])
         self._gate = gate
         self._hangup_ends = hangup_ends
+        # Uvicorn hears them between two looks at its workers, but a restart may wait for long. The
+        # event is set by a thread: its lock may be held by what the signal interrupts.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: threading.Thread(target=self.should_exit.set).start())
 
     @property
     def startup_failed(self) -> bool:
@@ -61,7 +67,6 @@ class Supervisor(Multiprocess):
 
     def restart_all(self) -> None:
         """Replace all workers, one by one."""
-        # What starts on a busy machine may take longer to answer than what hangs is waited for.
         hanging = self.config.timeout_worker_healthcheck
         self.config.timeout_worker_healthcheck = _START_SECONDS
         try:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.process.processes import ended, eventually
-from tests.process.server import START_SECONDS, Server, configure, free_ports, running
+from tests.process.server import START_SECONDS, STOP_SECONDS, Server, configure, free_ports, running
 
 # What a killed parent started looks for it twice a second.
 ORPHAN_SECONDS = 2.0
@@ -154,6 +154,19 @@ def test_sighup_replaces_the_workers_without_a_refused_connection(server: Server
 
     eventually(replaced, "the workers are replaced", START_SECONDS)
     assert len(server.workers()) == 2
+
+
+def test_a_restart_that_waits_for_the_store_ends_at_once_when_told_to(server: Server) -> None:
+    tarantool, before = server.tarantool(), set(server.workers())
+    os.kill(tarantool, signal.SIGSTOP)
+    try:
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(server.workers()) == 3, "another worker is started", START_SECONDS)
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: not before & set(server.workers()), "no worker is left")
+    finally:
+        os.kill(tarantool, signal.SIGCONT)
+    assert server.process.wait(STOP_SECONDS) == 0
 
 
 def test_a_busy_port_is_told_before_anything_starts(
