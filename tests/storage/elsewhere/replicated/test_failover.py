@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -22,22 +22,10 @@ from tests.storage.builders import (
     open_grant,
     successor,
 )
-from tests.storage.elsewhere.three import PATIENCE, becomes, three_nodes, to
+from tests.storage.elsewhere.replicated.three import PATIENCE, becomes, to
 from tests.storage.nodes import OWNER_PASSWORD, Nodes
 
 CUSTOMERS = 20
-
-
-@pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    with three_nodes() as started:
-        yield started
-
-
-@pytest.fixture
-async def store(nodes: Nodes) -> AsyncIterator[Store]:
-    async with to(*nodes.nodes) as connected:
-        yield connected
 
 
 async def follows(nodes: Nodes, name: str, leader: str) -> None:

@@ -1,7 +1,7 @@
 """Who leads is who has a majority, and a promotion takes as long as it must."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,20 +10,8 @@ from storage.errors import NodeError
 from storage.replica_set import NodeState
 from storage.store import Store
 from tests.storage.builders import issue_code
-from tests.storage.elsewhere.three import becomes, three_nodes, to
+from tests.storage.elsewhere.replicated.three import becomes
 from tests.storage.nodes import Nodes
-
-
-@pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    with three_nodes() as started:
-        yield started
-
-
-@pytest.fixture
-async def store(nodes: Nodes) -> AsyncIterator[Store]:
-    async with to(*nodes.nodes) as connected:
-        yield connected
 
 
 async def test_a_node_leads_as_long_as_a_majority_acknowledges_it(nodes: Nodes) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,20 +10,8 @@ from storage import outcomes as o
 from storage.errors import Uncertain
 from storage.store import Store
 from tests.storage.builders import LIFETIMES, NOW, at_once, open_grant
-from tests.storage.elsewhere.three import three_nodes, to
+from tests.storage.elsewhere.replicated.three import to
 from tests.storage.nodes import Nodes
-
-
-@pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    with three_nodes() as started:
-        yield started
-
-
-@pytest.fixture
-async def store(nodes: Nodes) -> AsyncIterator[Store]:
-    async with to(*nodes.nodes) as connected:
-        yield connected
 
 
 @contextlib.asynccontextmanager
