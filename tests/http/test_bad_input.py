@@ -1,5 +1,6 @@
 """Every endpoint of the table against requests that nobody means well by."""
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -365,16 +366,20 @@ def test_ambiguous_framing_is_refused(provider: Running, framing: bytes) -> None
 
 
 def test_a_client_that_goes_away_is_no_fault_of_ours(provider: Running) -> None:
-    def told() -> int:
-        return logged(provider).count("client_disconnected")
+    # Nobody else leaves these in the middle: lines of the tests before may still be on their way.
+    paths = ["/otp", "/authorize", "/userinfo"]
+
+    def told() -> list[str]:
+        lines = [json.loads(it) for it in logged(provider).splitlines() if "client_disc" in it]
+        return [it["route"] for it in lines if it["route"] in paths]
 
     host, port = address(provider)
-    before = told()
-    for path in ("/token", "/authorize", "/userinfo"):
+    assert told() == []
+    for path in paths:
         with socket.create_connection((host, port)) as connection:
             head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n\r\nhalf"
             connection.sendall(head.encode())
-    eventually(lambda: told() == before + 3, "three lines tell of it")
+    eventually(lambda: sorted(told()) == sorted(paths), "three lines tell of it")
 
 
 def test_a_reference_is_found_in_the_log(provider: Running) -> None:
