@@ -9,7 +9,8 @@ import logging.config
 import re
 import select
 import sys
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -26,7 +27,7 @@ _PLUS = ("+", "%2B", "%2b")
 _KEPT = 2
 # What these hold is made here, and never sent by anybody. Looking through them would take as long
 # as looking through the rest of a request's line, and writing it.
-_OURS = frozenset({"method", "route", "status", "ms", "reference"})
+_OURS = frozenset({"timestamp", "method", "route", "status", "ms", "reference"})
 _GATHERED_SECONDS = 0.02
 
 
@@ -40,6 +41,7 @@ def configure(log_format: Literal["json", "console"]) -> None:
         structlog.processors.format_exc_info,
         mask_phones,
         structlog.processors.add_log_level,
+        _timestamp,
         *_rendering(log_format),
     ]
     structlog.configure(
@@ -64,33 +66,51 @@ def configure(log_format: Literal["json", "console"]) -> None:
 
 
 class GatheredLines:
-    """A logger whose lines wait 20 ms for others, to be written together.
+    """Lines that wait 20 ms for others, to be rendered and written together.
 
-    A write takes a tenth of a request's time. Only for an event loop's own thread, and for what a
-    killed process may lose. No write is longer than the system keeps in one piece (PIPE_BUF):
-    processes that share a standard output must not mix their lines.
+    One by one that takes a tenth of a request's time. Only for an event loop's own thread, and for
+    what a killed process may lose. No write is longer than the system keeps in one piece
+    (PIPE_BUF): processes that share a standard output must not mix their lines.
     """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._bytes = 0
+        self._events: list[EventDict] = []
 
-    def info(self, line: str) -> None:
-        """Take one line."""
-        length = len(line.encode(errors="backslashreplace")) + 1
-        if self._bytes + length > select.PIPE_BUF:
-            self.write()
-        if not self._lines:
+    def add(self, event: EventDict) -> None:
+        """Take what is to be a line at the level INFO."""
+        event["timestamp"] = dt.datetime.now(dt.UTC)
+        if not self._events:
             asyncio.get_running_loop().call_later(_GATHERED_SECONDS, self.write)
-        self._lines.append(line)
-        self._bytes += length
+        self._events.append(event)
 
     def write(self) -> None:
         """Write what waits."""
-        lines, self._lines, self._bytes = self._lines, [], 0
-        if lines:
-            sys.stdout.write("\n".join([*lines, ""]))
-            sys.stdout.flush()
+        events, self._events = self._events, []
+        processors = structlog.get_config()["processors"]
+        lines: list[str] = []
+        size = 0
+        for event in events:
+            line = f"{_rendered(event, processors)}\n"
+            length = len(line.encode(errors="backslashreplace"))
+            if size + length > select.PIPE_BUF:
+                _write(lines)
+                lines, size = [], 0
+            lines.append(line)
+            size += length
+        _write(lines)
+
+
+def _rendered(event: Any, processors: Iterable[Processor]) -> Any:
+    for processor in processors:
+        event = processor(None, "info", event)
+    return event
+
+
+def _write(lines: Iterable[str]) -> None:
+    text = "".join(lines)
+    if text:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def mask_phones(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -129,11 +149,20 @@ def _rendering(log_format: Literal["json", "console"]) -> list[Processor]:
         # The default shows local variables, and these hold secrets.
         exception_formatter=structlog.dev.plain_traceback,
     )
-    return [structlog.processors.TimeStamper(fmt="iso", utc=True), console]
+    return [_readable_time, console]
+
+
+def _timestamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.setdefault("timestamp", dt.datetime.now(dt.UTC))
+    return event
+
+
+def _readable_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = event["timestamp"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return event
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    event["timestamp"] = dt.datetime.now(dt.UTC)
     try:
         return msgspec.json.encode(event).decode()
     except (TypeError, ValueError):  # of half a character, or of a key that is no text

@@ -18,7 +18,7 @@ _FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
 
 def b64url(data: bytes) -> str:
     """Encode as base64url without padding (RFC 7515 2)."""
-    return binascii.b2a_base64(data, newline=False).translate(_TO_BASE64URL, b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_TO_BASE64URL).rstrip(b"=").decode()
 
 
 def b64url_decode(text: str) -> bytes:
