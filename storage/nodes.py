@@ -6,6 +6,7 @@ with the greatest term counts: an old writer may not know yet that it is not one
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, Self
 
 import asynctnt
 from asynctnt.exceptions import TarantoolError
+from asynctnt.iproto.protocol import Protocol
 
 from conf.model import Address
 from storage.child import GREETING
+from storage.joined_writes import JoinedWrites
 
 CONTRACT = "v1"
 RETRY_PAUSE = 0.05  # seconds
@@ -53,6 +56,17 @@ async def greets(place: Place) -> bool:
         return False
 
 
+class _Protocol(Protocol):  # type: ignore[misc]  # asynctnt has no types
+    """asynctnt's, which writes every call apart."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(JoinedWrites(transport, asyncio.get_running_loop()))
+
+
+class _Connection(asynctnt.Connection):  # type: ignore[misc]  # as above
+    protocol_factory = functools.partialmethod(asynctnt.Connection.protocol_factory, cls=_Protocol)
+
+
 class Node:
     """A connection to one node that is made again for ever."""
 
@@ -70,7 +84,7 @@ class Node:
             "connect_timeout": _CONNECT_TIMEOUT,
             "reconnect_timeout": RETRY_PAUSE,
         }
-        self.connection = asynctnt.Connection(**self._arguments)
+        self.connection = _Connection(**self._arguments)
 
     async def connect(self) -> None:
         """Connect, however long it takes. Raises TarantoolError if the node refuses us."""
@@ -86,7 +100,7 @@ class Node:
 
     async def drop(self) -> None:
         """Give up all calls that wait for an answer of this node."""
-        before, self.connection = self.connection, asynctnt.Connection(**self._arguments)
+        before, self.connection = self.connection, _Connection(**self._arguments)
         await before.disconnect()
 
     async def close(self) -> None:

@@ -60,3 +60,25 @@ async def test_a_connection_between_requests_may_wait(stream: Stream) -> None:
         writer.write(REQUEST)
         assert (await asyncio.wait_for(reader.readuntil(b"well"), 2)).startswith(b"HTTP/1.1 200")
         await asyncio.sleep(0.3)
+
+
+async def test_after_many_requests_one_that_does_not_arrive_ends_the_connection(
+    stream: Stream,
+) -> None:
+    reader, writer = stream
+    for _ in range(5):
+        writer.write(REQUEST)
+        assert (await asyncio.wait_for(reader.readuntil(b"well"), 2)).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.07)
+    writer.write(REQUEST[:-2])
+    began = asyncio.get_running_loop().time()
+    assert await asyncio.wait_for(reader.read(), 2) == b""
+    # Not before its own time is over.
+    assert asyncio.get_running_loop().time() - began > 0.15
+
+
+async def test_requests_that_come_at_once_are_answered_in_turn(stream: Stream) -> None:
+    reader, writer = stream
+    writer.write(REQUEST * 3)
+    answers = [await asyncio.wait_for(reader.readuntil(b"well"), 2) for _ in range(3)]
+    assert [it.startswith(b"HTTP/1.1 200") for it in answers] == [True, True, True]

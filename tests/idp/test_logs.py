@@ -1,4 +1,5 @@
 import asyncio
+import datetime as dt
 import io
 import json
 import logging
@@ -117,29 +118,51 @@ class Writes(io.StringIO):
         return len(text)
 
 
+def events_of(writes: Writes) -> list[str]:
+    return [json.loads(line)["event"] for line in "".join(writes.each).splitlines()]
+
+
 async def test_lines_of_a_moment_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.configure("json")
     writes = Writes()
     monkeypatch.setattr(sys, "stdout", writes)
     lines = logs.GatheredLines()
-    lines.info("one")
-    lines.info("two")
+    lines.add({"event": "one", "address": "+79991234567"})
+    lines.add({"event": "two"})
     assert writes.each == []
     await asyncio.sleep(0.1)
-    assert writes.each == ["one\ntwo\n"]
-    lines.info("three")
+    assert (len(writes.each), events_of(writes)) == (1, ["one", "two"])
+    one, two = (json.loads(line) for line in writes.each[0].splitlines())
+    assert (one["level"], one["address"]) == ("info", "+79*******67")
+    # A line tells when it happened, not when it was written.
+    assert one["timestamp"] < two["timestamp"] < dt.datetime.now(dt.UTC).isoformat()
+    lines.add({"event": "three"})
     lines.write()
     await asyncio.sleep(0.1)
-    assert writes.each == ["one\ntwo\n", "three\n"]
+    assert (len(writes.each), events_of(writes)) == (2, ["one", "two", "three"])
+
+
+async def test_gathered_lines_of_the_console_can_be_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("console")
+    lines = logs.GatheredLines()
+    lines.add({"event": "request", "address": "+79991234567"})
+    lines.write()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.match(r"[\d-]{10}T[\d:.]{8,15}Z .*info.*request.*address=\+79\*{7}67", line)
 
 
 async def test_no_write_is_torn_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.configure("json")
     writes = Writes()
     monkeypatch.setattr(sys, "stdout", writes)
     lines = logs.GatheredLines()
     each = [f"{number} {'я' * 300}" for number in range(40)] + ["x" * 2 * select.PIPE_BUF, "last"]
-    for line in each:
-        lines.info(line)
+    for event in each:
+        lines.add({"event": event})
     lines.write()
-    assert "".join(writes.each) == "\n".join([*each, ""])
+    assert events_of(writes) == each
+    assert all(it.endswith("\n") for it in writes.each)
     assert [len(it.encode()) <= select.PIPE_BUF for it in writes.each].count(False) == 1
     assert len(writes.each) < len(each) / 3

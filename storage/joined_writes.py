@@ -1,0 +1,35 @@
+"""Writing to a socket once for all that is to be written in one turn of the event loop."""
+
+import asyncio
+from typing import Any
+
+
+class JoinedWrites:
+    """A transport that writes together what it is given in one turn of the event loop.
+
+    Every write calls the kernel, and wakes whoever reads up.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes | memoryview] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write in the next turn."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Close when everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
