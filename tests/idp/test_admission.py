@@ -11,10 +11,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from idp import admission
-from idp.admission import MOST_IN_PROGRESS, Admission
+from idp.admission import MOST_IN_PROGRESS, MOST_STANDING, Admission
 from idp.connections import BoundedProtocol
 
 MANY = 2 * MOST_IN_PROGRESS
+END = b"\r\n\r\n"
+
+
+def request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x".encode() + END
 
 
 async def answer(send: Send) -> None:
@@ -48,13 +53,16 @@ class Worker:
             backlog=2 * MANY,
         )
 
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._server.sockets[0].getsockname())
+
     async def ask(self, path: str = "/token", before: asyncio.Event | None = None) -> bytes:
         """The head of the answer."""
-        reader, writer = await asyncio.open_connection(*self._server.sockets[0].getsockname())
+        reader, writer = await self.connect()
         if before is not None:
             await before.wait()
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(request(path))
+        head = await reader.readuntil(END)
         writer.close()
         return head
 
@@ -89,6 +97,32 @@ async def test_what_is_too_much_is_refused_and_the_rest_is_served(worker: Worker
     assert found[b"200"] >= MOST_IN_PROGRESS
     assert found[b"503"] > 0
     assert (await worker.ask())[9:12] == b"200"
+
+
+async def test_a_queue_that_stands_is_kept_shorter_than_a_burst(worker: Worker) -> None:
+    await worker.start(busy)
+    told: Counter[bytes] = Counter()
+    first, ended = asyncio.Event(), asyncio.Event()
+
+    async def insist() -> None:
+        reader, writer = await worker.connect()
+        while not ended.is_set():
+            writer.write(request("/token"))
+            told[(await reader.readuntil(END))[9:12]] += 1
+            first.set()
+        writer.close()
+
+    asking = [asyncio.create_task(insist()) for _ in range(MOST_IN_PROGRESS - 1)]
+    await first.wait()
+    assert told.keys() == {b"200"}
+    await asyncio.sleep(3)
+    ended.set()
+    assert told[b"503"] > 0
+    await asyncio.gather(*asking)
+    # When it is gone, a burst is let in again.
+    await asyncio.sleep(3)
+    heads = await asyncio.gather(*(worker.ask() for _ in range(2 * MOST_STANDING)))
+    assert statuses(heads) == {b"200": 2 * MOST_STANDING}
 
 
 async def test_a_refusal_says_when_to_come_again(worker: Worker) -> None:
