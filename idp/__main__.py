@@ -5,6 +5,10 @@ A module of its own, because every worker process imports again what the parent 
 
 import sys
 
+# structlog imports rich, which typer brings along, wherever there is one: a tenth of the start and
+# 3 MB of every worker, for tracebacks that we do not show.
+sys.modules["rich"] = None  # type: ignore[assignment]
+
 _INTERRUPTED = 128 + 2  # as a shell reports SIGINT
 
 
