@@ -101,9 +101,8 @@ class ReplicaSet:
 
     async def is_led(self) -> bool:
         """Whether a node leads, by a majority's acknowledgement of this moment, or is about to."""
-        found = await self.states()
-        leader = _leader(found)
-        return (leader is not None and await self._is_confirmed(leader)) or _beginning(found) != ""
+        first = _first(await self.states())
+        return first is not None and await self._is_confirmed(first)
 
     async def promote(self, name: str | None = None, *, by: str, reason: str) -> NodeState:
         """Make a node lead, and return it: `name`, unless another one holds more.
@@ -118,12 +117,12 @@ class ReplicaSet:
         self._insist_on_majority(found)
         if name is not None:
             self._named(found, name)
-        if beginning := _beginning(found):
-            raise NodeError(f"{beginning} is about to lead: wait until it does")
-        leader = _leader(found)
+        leader = _first(found)
         cut_off: Address | None = None
         if leader is not None and not await self._is_confirmed(leader):
             leader, cut_off = None, leader
+        if leader is not None and found[leader].begins:
+            raise NodeError(f"{found[leader].name} is about to lead: wait until it does")
         if leader is not None and name in (None, found[leader].name):
             raise NodeError(f"{found[leader].name} leads already: name another node to have it")
         term = max(state.promised for state in found.values()) + 1
@@ -131,9 +130,9 @@ class ReplicaSet:
         if leader is not None and name is not None:
             voters = await self._hand_over(leader, self._named(found, name), term)
         left = [at for at in found if at not in voters and at not in (leader, cut_off)]
-        voters |= await self._fence(left, term)
+        voters |= await self._fence(left, term, enough=self.majority - len(voters))
         if cut_off is not None and len(voters) < self.majority:
-            voters |= await self._fence([cut_off], term)
+            voters |= await self._fence([cut_off], term, enough=1)
         self._insist_on_majority(voters)
         best = max(voters, key=lambda at: (voters[at].holds, voters[at].name == name))
         lead = await self._lead(best, term, by, reason)
@@ -163,7 +162,7 @@ class ReplicaSet:
 
     async def _hand_over(self, leader: Address, to: Address, term: int) -> dict[Address, NodeState]:
         """Stop the leader, and return it as a voter if its successor has all that it has."""
-        fenced = await self._fence([leader], term)
+        fenced = await self._fence([leader], term, enough=1)
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         while leader in fenced and time.monotonic() < deadline:
             state = await self._ask(to, "state", NodeState)
@@ -173,17 +172,13 @@ class ReplicaSet:
         return {}
 
     async def _lead(self, at: Address, term: int, by: str, reason: str) -> NodeState:
-        leading = asyncio.create_task(
-            self._ask(at, "lead", NodeState, term, by, reason, seconds=_NO_LIMIT)
-        )
+        leading = asyncio.create_task(self._tell(at, "lead", term, by, reason))
         try:
             while not (await asyncio.wait({leading}, timeout=_LEAD_SECONDS))[0]:
                 await self._ask(at, "state", NodeState)
-            state: NodeState = leading.result()
+            return leading.result()
         finally:
-            leading.cancel()
-            await asyncio.wait({leading})
-        return state
+            await _end({leading})
 
     async def _is_confirmed(self, leader: Address) -> bool:
         try:
@@ -192,15 +187,33 @@ class ReplicaSet:
             return False
         return True
 
-    async def _fence(self, nodes: Sequence[Address], term: int) -> dict[Address, NodeState]:
-        answers = await asyncio.gather(
-            *(self._ask(at, "fence", NodeState, term) for at in nodes), return_exceptions=True
-        )
-        return {
-            at: answer
-            for at, answer in zip(nodes, answers, strict=True)
-            if isinstance(answer, NodeState)
-        }
+    async def _fence(
+        self, nodes: Sequence[Address], term: int, *, enough: int
+    ) -> dict[Address, NodeState]:
+        """Return those that promised the term, `enough` of them if so many answer at all.
+
+        A node promises when it has taken the index that it takes from the writer before.
+        """
+        fencing = {asyncio.create_task(self._tell(at, "fence", term)): at for at in nodes}
+        promised: dict[Address, NodeState] = {}
+        waiting = set(fencing)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, timeout=_ANSWER_SECONDS)
+                promised |= {fencing[it]: it.result() for it in done if it.exception() is None}
+                if not done:
+                    if len(promised) >= enough:
+                        break
+                    answering = await self._ask_all("state", NodeState)
+                    waiting = {it for it in waiting if fencing[it] in answering}
+        finally:
+            await _end(set(fencing))
+        return {at: promised[at] for at in nodes if at in promised}
+
+    async def _tell(self, at: Address, function: str, *arguments: Any) -> NodeState:
+        """Ask what may take as long as a migration."""
+        state: NodeState = await self._ask(at, function, NodeState, *arguments, seconds=_NO_LIMIT)
+        return state
 
     async def _ask_all(self, function: str, kind: Any, *arguments: Any) -> dict[Address, Any]:
         answers = await asyncio.gather(
@@ -261,10 +274,18 @@ class ReplicaSet:
         raise NodeError(f"no node that is named {name} answers: there are {names}")
 
 
-def _beginning(found: dict[Address, NodeState]) -> str:
-    return next((state.name for state in found.values() if state.begins), "")
+async def _end(tasks: set[asyncio.Task[NodeState]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _leader(found: dict[Address, NodeState]) -> Address | None:
     leading = [at for at, state in found.items() if state.leads]
     return max(leading, key=lambda at: found[at].history, default=None)
+
+
+def _first(found: dict[Address, NodeState]) -> Address | None:
+    """Return the latest one that leads, or is about to."""
+    candidates = [at for at, state in found.items() if state.leads or state.begins]
+    return max(candidates, key=lambda at: found[at].promised, default=None)

@@ -19,11 +19,13 @@ local M = {
 local WAIT = 5 -- seconds that a new writer has to be followed
 local REMEMBERED = 16 -- promotions that a node may have missed and yet follow
 local FRESH = 3 -- seconds that a watcher's suspicion counts
+local HEARD = 1 -- seconds that another node's word counts, which comes several times in each
 
 local self, nodes -- this node's name; the URI of each by name
 local beginning = false -- is about to lead: it may have to bring the store to its version first
 local judged -- the term of the writer that was last decided about
 local suspicions = {} -- when each watcher last found no leader
+local heard = {} -- the last word of each other node: what it `promised`, whom it is `following`, and `at` which time
 local latch = fiber.channel(1)
 
 local function alone(work)
@@ -138,9 +140,7 @@ local begin = alone(function(term, by, reason)
     if term ~= promised() or term <= last().term then
         error(('%s was not fenced for term %d'):format(self, term), 0)
     end
-    beginning = true
     local ok, why = pcall(take_over, term, by, reason)
-    beginning = false
     if not ok then
         box.rollback()
         stop()
@@ -150,7 +150,12 @@ end)
 
 -- Takes writes from now on. A majority must have been fenced for this term, and this one hold most among them.
 function M.lead(term, by, reason)
-    begin(term, by, reason)
+    beginning = true
+    local ok, why = pcall(begin, term, by, reason)
+    beginning = false
+    if not ok then
+        error(why, 0)
+    end
     local deadline = clock.monotonic() + WAIT
     while not pcall(replication.await_write) and clock.monotonic() < deadline do
         fiber.sleep(0.01)
@@ -158,14 +163,28 @@ function M.lead(term, by, reason)
     return M.state()
 end
 
--- Returns when a majority has acknowledged that this node leads; an error says that it does not, or that nobody knows.
--- While a migration runs, the others build what it has built, and acknowledge nothing: no reason to replace this one.
+-- Whether enough of the others are in touch, and bound to nobody later, to take what this node writes.
+local function is_backed()
+    local backing, present = 0, clock.monotonic()
+    for _, word in pairs(heard) do
+        if present - word.at < HEARD and word.promised <= promised() and (beginning or word.following == self) then
+            backing = backing + 1
+        end
+    end
+    return backing >= replication.copies
+end
+
+-- Returns when a majority has acknowledged that this node leads, or is about to; an error says that it does not, or
+-- that nobody knows. While a migration runs, the others build what it has built, and acknowledge nothing: that they are
+-- in touch must do.
 function M.confirm()
-    if not replication.leads then
+    if not replication.leads and not beginning then
         box.error(box.error.READONLY)
     end
-    if package.loaded.migration == nil then
+    if not beginning and package.loaded.migration == nil then
         replication.await_read()
+    elseif not is_backed() then
+        error(self .. ' does not hear from a majority', 0)
     end
     return M.state()
 end
@@ -217,7 +236,7 @@ local function has_given_up()
 end
 
 -- Learns from another node's state who leads.
-M.hear = alone(function(peer)
+local learn = alone(function(peer)
     if M.following == peer.name and has_given_up() then
         box.cfg({ replication = {} })
         box.cfg({ replication = { nodes[peer.name] } })
@@ -234,6 +253,14 @@ M.hear = alone(function(peer)
     end
     judged = peer.history
 end)
+
+function M.hear(peer)
+    heard[peer.name] = { promised = peer.promised, following = peer.following, at = clock.monotonic() }
+    -- Whoever begins is told of others for as long as that takes, and learns from it afterwards.
+    if not beginning then
+        learn(peer)
+    end
+end
 
 -- Gives each node the number of its rows, unless it has one.
 function M.introduce(names)

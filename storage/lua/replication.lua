@@ -8,6 +8,7 @@ local fiber = require('fiber')
 local M = {
     leads = true, -- whether procedures are answered here
     term = 0, -- of the promotion by which this node leads
+    copies = 0, -- replicas that must have a row
 }
 
 local WAIT = 0.8 -- seconds; less than a caller waits for one attempt
@@ -16,7 +17,6 @@ local CLOSE = 60 -- seconds between two silences
 local REMEMBERED = 16 -- silences; a network that fails again and again must not hide replays for ever
 local BARRIER = 2 -- the row of `heartbeat` that gives a read something to be acknowledged
 
-local copies = 0 -- replicas that must have a row
 local acknowledged = 0 -- the last of our rows that so many have
 local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
@@ -32,7 +32,7 @@ local function acknowledged_by_enough()
         end
     end
     table.sort(found, function(a, b) return a > b end)
-    return found[copies] or 0
+    return found[M.copies] or 0
 end
 
 local function follow_acknowledgements()
@@ -122,14 +122,14 @@ end
 
 -- Returns when what was written holds; an error says that nobody knows whether it does. `now` is the caller's, if any.
 function M.await_write(now)
-    if copies > 0 then
+    if M.copies > 0 then
         insist(await(box.info.lsn), now)
     end
 end
 
 -- Returns when this node led later than the read.
 function M.await_read(now)
-    if copies == 0 then
+    if M.copies == 0 then
         return
     end
     reads = reads or { written = fiber.cond() }
@@ -141,7 +141,7 @@ end
 
 -- Begins as one of several nodes, which does not lead.
 function M.join(replicas)
-    copies = replicas
+    M.copies = replicas
     M.leads = false
     fiber.create(follow_acknowledgements)
     fiber.create(write_barriers)

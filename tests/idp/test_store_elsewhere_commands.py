@@ -18,14 +18,9 @@ from tests.idp.conftest import Run
 from tests.idp.installation import Installation
 from tests.idp.operator import Operator, settled
 from tests.storage.builders import Owner, open_grant
+from tests.storage.migrating import FORGET
 from tests.storage.nodes import PASSWORD, Node, Nodes
 
-FORGET = """
-    local sent_code = box.space.sent_code:format()
-    table.remove(sent_code)
-    box.space.sent_code:format(sent_code)
-    return box.space.schema_version:delete(4)
-"""
 CUSTOMERS = """
     local found = {}
     for _, customer in box.space.customer:pairs() do table.insert(found, customer.sub) end

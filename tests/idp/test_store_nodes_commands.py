@@ -13,7 +13,8 @@ import pytest
 from storage import migrations
 from tests.idp.conftest import Run
 from tests.idp.operator import Operator, settled
-from tests.storage.links import Links
+from tests.storage.elsewhere.replicated.three import three_nodes
+from tests.storage.migrating import FORGET
 from tests.storage.nodes import Nodes, eventually
 
 
@@ -81,37 +82,40 @@ def test_what_cannot_be_is_told_in_a_sentence(operator: Operator, nodes: Nodes) 
     assert err.startswith("idp: only 1 of 3 nodes answer, 2 must")
 
 
-Watching = Callable[[Operator, str], subprocess.Popen[bytes]]
+Running = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def watching() -> Iterator[Watching]:
-    """Starts watchers by their names."""
+def running() -> Iterator[Running]:
+    """Starts commands of an operator's that do not end by themselves."""
     started = []
 
-    def watch(operator: Operator, name: str) -> subprocess.Popen[bytes]:
-        options = [*operator.options, "--seconds", "1", "--name", name]
-        command = [sys.executable, "-m", "idp", "store", "watch", *options]
+    def start(operator: Operator, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "idp", "store", *arguments, *operator.options]
         # Python's own warnings are errors here.
         started.append(subprocess.Popen(command, env=os.environ))
         return started[-1]
 
-    yield watch
-    for watcher in started:
-        watcher.terminate()
-        watcher.wait()
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait()
+
+
+def watch(name: str) -> tuple[str, ...]:
+    return "watch", "--seconds", "1", "--name", name
 
 
 def test_watchers_promote_when_a_majority_of_them_agrees(
-    operator: Operator, nodes: Nodes, watching: Watching
+    operator: Operator, nodes: Nodes, running: Running
 ) -> None:
     operator.store("promote", "--reason", "the first one")
-    watching(operator, "one")
+    running(operator, *watch("one"))
     nodes["a"].kill()
     with pytest.raises(AssertionError, match="never"):
         eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 4)
 
-    watching(operator, "two")
+    running(operator, *watch("two"))
 
     eventually(lambda: operator.status()[1]["writer"] is not None, "a writer", 20)
     assert [it["reason"] for it in operator.audit("node_promoted")] == [
@@ -120,26 +124,56 @@ def test_watchers_promote_when_a_majority_of_them_agrees(
     ]
 
 
-def test_watchers_replace_a_writer_that_they_reach_and_the_other_nodes_do_not(
-    directory: Path, run: Run, watching: Watching
-) -> None:
-    def leading() -> set[str]:
-        states = asyncio.run(nodes.replica_set.states()).values()
-        return {state.name for state in states if state.leads}
+@pytest.fixture
+def apart(directory: Path, run: Run) -> Iterator[tuple[Operator, Nodes]]:
+    """Three nodes whose network can be cut, of which `a` leads."""
+    with three_nodes() as nodes:
+        operator = Operator(directory, nodes, run)
+        settled(operator, a="writer", b="replica", c="replica")
+        yield operator, nodes
 
-    with Links() as links:
-        nodes = Nodes(3, links)
-        try:
-            nodes.start()
-            operator = Operator(directory, nodes, run)
-            operator.store("promote", "--reason", "the first one")
-            settled(operator, a="writer", b="replica", c="replica")
-            for name in ("one", "two"):
-                watching(operator, name)
-            nodes.isolate("a")
-            eventually(lambda: bool(leading() & {"b", "c"}), "another writer", 20)
-            assert operator.audit("node_promoted")[-1]["by"] in {"one", "two"}
-            links.heal()
-            eventually(lambda: "a" not in leading(), "the old one knows of it", 10)
-        finally:
-            nodes.stop()
+
+def leading(nodes: Nodes) -> set[str]:
+    states = asyncio.run(nodes.replica_set.states()).values()
+    return {state.name for state in states if state.leads}
+
+
+def test_watchers_replace_a_writer_that_they_reach_and_the_other_nodes_do_not(
+    apart: tuple[Operator, Nodes], running: Running
+) -> None:
+    operator, nodes = apart
+    for name in ("one", "two"):
+        running(operator, *watch(name))
+    nodes.isolate("a")
+    eventually(lambda: bool(leading(nodes) & {"b", "c"}), "another writer", 20)
+    assert operator.audit("node_promoted")[-1]["by"] in {"one", "two"}
+    heal(nodes)
+    eventually(lambda: "a" not in leading(nodes), "the old one knows of it", 10)
+
+
+def test_watchers_replace_a_writer_that_is_cut_off_while_it_migrates(
+    apart: tuple[Operator, Nodes], running: Running
+) -> None:
+    def ask(name: str, lua: str) -> object:
+        return asyncio.run(nodes[name].eval(lua))
+
+    operator, nodes = apart
+    ask("a", FORGET)
+    known, newest = len(migrations.names()), "return box.space.schema_version:count()"
+    eventually(lambda: ask("b", newest) == ask("c", newest) == known - 1, "forgotten by all")
+    nodes.isolate("a")
+    migrating = running(operator, "migrate", "--reason", "an upgrade")
+    eventually(lambda: ask("a", newest) == known, "the migration is begun", 20)
+    for name in ("one", "two"):
+        running(operator, *watch(name))
+
+    eventually(lambda: bool(leading(nodes) & {"b", "c"}), "another writer", 20)
+    heal(nodes)
+    assert migrating.wait(10) == 1
+    (leader,) = leading(nodes)
+    assert ask(leader, newest) == known
+
+
+def heal(nodes: Nodes) -> None:
+    assert nodes.links is not None
+    nodes.links.heal()

@@ -11,6 +11,13 @@ from storage.child import greets
 from tests.storage.builders import Owner
 
 STEPS = Path(__file__).parent / "migrations"
+# As if the last migration had not been applied.
+FORGET = """
+    local sent_code = box.space.sent_code:format()
+    table.remove(sent_code)
+    box.space.sent_code:format(sent_code)
+    return box.space.schema_version:delete(4)
+"""
 _PROGRAM = """
     package.path = os.getenv('LUA') .. '/?.lua;' .. package.path
     box.cfg({ work_dir = os.getenv('DIRECTORY'), log_level = 'error', feedback_enabled = false })

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,70 +15,24 @@ from storage.replica_set import NodeState, ReplicaSet
 from storage.store import Store
 from tests.storage.builders import (
     NOW,
-    Grant,
     at_once,
     issue_code,
     kinds,
     open_grant,
-    successor,
 )
-from tests.storage.elsewhere.replicated.three import PATIENCE, becomes, to
+from tests.storage.elsewhere.replicated.three import (
+    CUSTOMERS,
+    PATIENCE,
+    Customers,
+    becomes,
+    rejoined,
+    to,
+)
 from tests.storage.nodes import OWNER_PASSWORD, Nodes
-
-CUSTOMERS = 20
 
 
 async def follows(nodes: Nodes, name: str, leader: str) -> None:
     await becomes(nodes, name, lambda state: state.following == leader)
-
-
-class Customers:
-    """Customers whose apps go on rotating their refresh tokens, and note every answer."""
-
-    def __init__(self, store: Store, grants: Sequence[Grant]) -> None:
-        self._store = store
-        self._grants = grants
-        self._tokens = [grant.token for grant in grants]
-        self._ending = False
-        self.answers = 0
-        self.longest = 0.0  # seconds that one of them waited
-
-    @classmethod
-    async def sign_in(cls, store: Store) -> "Customers":
-        return cls(store, await at_once(open_grant(store) for _ in range(CUSTOMERS)))
-
-    @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._rotate(place)) for place in range(CUSTOMERS)]
-        try:
-            yield
-            await self.go_on()
-        finally:
-            self._ending = True
-            await asyncio.gather(*tasks)
-
-    async def go_on(self) -> None:
-        """Return when all have had some more answers."""
-        enough = self.answers + 3 * CUSTOMERS
-        while self.answers < enough:  # noqa: ASYNC110 - there is no single event to wait for
-            await asyncio.sleep(0.01)
-
-    async def _rotate(self, place: int) -> None:
-        while not self._ending:
-            began = time.monotonic()
-            await self._use(place)
-            self.longest = max(self.longest, time.monotonic() - began)
-            self.answers += 1
-
-    async def _use(self, place: int) -> None:
-        token = self._tokens[place]
-        answer = await self._grants[place].rotate(self._store, token, attempt=token)
-        assert isinstance(answer, o.Rotated), answer
-        self._tokens[place] = successor(token)
-
-    async def use_all(self) -> None:
-        """Every token that was given out is good."""
-        await at_once(self._use(place) for place in range(CUSTOMERS))
 
 
 Harm = Callable[[Nodes], None]
@@ -188,15 +142,6 @@ async def test_what_was_not_acknowledged_never_comes_back(nodes: Nodes, store: S
         await follows(nodes, "a", leader.name)
         rows = "return box.space.code:select()"
         assert await nodes["a"].eval(rows) == await nodes[leader.name].eval(rows)
-
-
-async def rejoined(nodes: Nodes, name: str) -> None:
-    await nodes.rejoin(name)
-    process = nodes[name].process
-    assert process is not None
-    assert await asyncio.to_thread(process.wait, 5) == 0
-    nodes[name].start()
-    await asyncio.to_thread(nodes[name].wait)
 
 
 async def test_a_writer_that_returns_does_not_lead(nodes: Nodes, store: Store) -> None:
