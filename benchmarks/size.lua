@@ -5,6 +5,7 @@ local clock = require('clock')
 local digest = require('digest')
 local families = require('families')
 local grants = require('grants')
+local letters = require('letters')
 local migrations = require('migrations')
 local rows = require('rows')
 local words = require('words')
@@ -35,7 +36,7 @@ local function customer(number)
     rows.insert(box.space.customer, {
         sub = id('sub', number), phone = 79000000000 + number * 10 + number % 7, created_at = NOW - number % 1000000,
         phone_verified_at = NOW, last_sign_in = NOW, terms_accepted_at = NOW, test = false,
-        given_name = GIVEN[given], family_name = given <= WOMEN and family .. 'а' or family,
+        given_name = letters.pack(GIVEN[given]), family_name = letters.pack(given <= WOMEN and family .. 'а' or family),
     })
 end
 

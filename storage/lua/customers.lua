@@ -2,8 +2,17 @@
 local rows = require('rows')
 local audit_trail = require('audit_trail')
 local e164 = require('e164')
+local letters = require('letters')
 
 local M = {}
+
+local function packed(name)
+    return name ~= nil and letters.pack(name) or box.NULL
+end
+
+local function unpacked(name)
+    return name ~= nil and letters.unpack(name) or nil
+end
 
 function M.by_phone(phone)
     return box.space.customer.index.phone:get(phone)
@@ -18,8 +27,8 @@ function M.create(profile, now)
         last_sign_in = now,
         terms_accepted_at = profile.terms_accepted_at,
         test = profile.test,
-        given_name = profile.given_name,
-        family_name = profile.family_name,
+        given_name = packed(profile.given_name),
+        family_name = packed(profile.family_name),
     })
     audit_trail.record('registered', now, { sub = profile.sub, client_id = profile.client_id })
     return customer
@@ -27,8 +36,8 @@ end
 
 function M.complete(customer, args)
     return box.space.customer:update(customer.sub, {
-        { '=', 'terms_accepted_at', args.now }, { '=', 'given_name', args.given_name },
-        { '=', 'family_name', args.family_name == nil and box.NULL or args.family_name },
+        { '=', 'terms_accepted_at', args.now }, { '=', 'given_name', packed(args.given_name) },
+        { '=', 'family_name', packed(args.family_name) },
     })
 end
 
@@ -57,8 +66,8 @@ function M.describe(customer)
         phone = e164.unpack(customer.phone),
         phone_verified_at = customer.phone_verified_at,
         created_at = customer.created_at,
-        given_name = rows.plain(customer.given_name),
-        family_name = rows.plain(customer.family_name),
+        given_name = unpacked(customer.given_name),
+        family_name = unpacked(customer.family_name),
         claims = rows.plain(customer.claims),
     }
 end
