@@ -33,6 +33,13 @@ def test_the_unit_starts_the_program_that_is_here() -> None:
     assert PROGRAM.is_file()
 
 
+def test_no_unit_is_given_up_because_it_ended_often() -> None:
+    # A node waits for its address, a server for a node that leads, both by being started again.
+    for name in ("idp.service", "idp-store.service"):
+        unit = (SAMPLES / name).read_text(encoding="utf-8")
+        assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(unit.splitlines()), name
+
+
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
