@@ -123,7 +123,7 @@ M.fence = alone(function(term)
 end)
 
 local function take_over(term, by, reason)
-    local began = holdings()
+    local began, before = holdings(), last().term
     box.cfg({ read_only = false })
     box.begin()
     box.space.leadership:insert({ term, self, began })
@@ -133,7 +133,7 @@ local function take_over(term, by, reason)
     box.commit()
     M.outdated = false
     install.upgrade()
-    replication.lead(term)
+    replication.lead(term, before > 0)
 end
 
 local begin = alone(function(term, by, reason)

@@ -22,6 +22,7 @@ local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
 local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
 local silences = {} -- when nobody could be told anything: `since`, `latest`, and `till` when it is over
+local heard -- when somebody was told something last, by the callers' clocks; the next writer finds it in BARRIER
 
 local function acknowledged_by_enough()
     local found = {}
@@ -84,6 +85,7 @@ end
 local function insist(reached, now)
     if now ~= nil then
         note(reached, now)
+        heard = reached and math.max(heard, now) or heard
     end
     if not reached then
         box.error({ code = box.error.TIMEOUT, reason = 'too few replicas have acknowledged it' })
@@ -113,7 +115,7 @@ local function write_barriers()
         local batch = reads
         reads = nil
         pcall(function()
-            box.space.heartbeat:replace({ BARRIER, math.floor(fiber.time()) })
+            box.space.heartbeat:replace({ BARRIER, heard })
             batch.lsn = box.info.lsn
         end)
         batch.written:broadcast()
@@ -147,9 +149,17 @@ function M.join(replicas)
     fiber.create(write_barriers)
 end
 
-function M.lead(term)
+-- `succeeds` says that another term was before. What its writer had in flight when it ended may be here, and nobody was
+-- told of it.
+function M.lead(term, succeeds)
     acknowledged = 0
     silences = {}
+    heard = math.floor(fiber.time())
+    local barrier = succeeds and box.space.heartbeat:get(BARRIER)
+    if barrier then
+        heard = barrier.at
+        table.insert(silences, { since = heard - 1, latest = heard })
+    end
     M.term = term
     M.leads = true
 end

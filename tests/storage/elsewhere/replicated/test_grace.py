@@ -9,8 +9,8 @@ import pytest
 from storage import outcomes as o
 from storage.errors import Uncertain
 from storage.store import Store
-from tests.storage.builders import LIFETIMES, NOW, at_once, open_grant
-from tests.storage.elsewhere.replicated.three import to
+from tests.storage.builders import LIFETIMES, NOW, at_once, kinds, open_grant
+from tests.storage.elsewhere.replicated.three import tells, to
 from tests.storage.nodes import Nodes
 
 
@@ -80,3 +80,34 @@ async def test_a_call_that_waited_for_long_does_not_end_it_early(
 
     again = await grant.rotate(store, grant.token, now=end + LIFETIMES.refresh_grace - 1)
     assert isinstance(again, o.Rotated)
+
+
+@pytest.mark.parametrize("dies", [True, False], ids=["dies", "hands over"])
+async def test_what_a_writer_could_not_tell_is_no_replay_at_the_next_one(
+    nodes: Nodes, store: Store, *, dies: bool
+) -> None:
+    tried, not_again, known = await at_once(open_grant(store) for _ in range(3))
+    await known.rotate(store, known.token, now=NOW - 2)
+    grace, end = LIFETIMES.refresh_grace, NOW + 3600
+    for _ in range(2):
+        await store.session_read("nobody", now=NOW)
+    async with to(nodes["a"], patience=0.5) as impatient:
+        nodes["b"].freeze()
+        nodes["c"].freeze()
+        answers = await asyncio.gather(
+            *(grant.rotate(impatient, grant.token, now=NOW) for grant in (tried, not_again)),
+            return_exceptions=True,
+        )
+        assert kinds(answers) == {Uncertain: 2}
+    if dies:
+        nodes["a"].kill()
+    nodes["b"].thaw()
+    nodes["c"].thaw()
+    for grant in (tried, not_again):
+        await tells(nodes["b"], f"return box.space.refresh:get('{grant.grant_id}').rotated_at", NOW)
+    await nodes.promote("b")
+    await store.ready(now=end)
+
+    assert isinstance(await tried.rotate(store, tried.token, now=end + grace - 1), o.Rotated)
+    assert await not_again.rotate(store, not_again.token, now=end + grace) == o.Replayed()
+    assert await known.rotate(store, known.token, now=end) == o.Replayed()

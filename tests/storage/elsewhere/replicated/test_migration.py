@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from storage.owner import Owner
 from storage.records import By
 from storage.store import Store
 from tests.storage.builders import NOW
-from tests.storage.elsewhere.replicated.three import Customers, becomes, rejoined
+from tests.storage.elsewhere.replicated.three import Customers, becomes, happens, rejoined, tells
 from tests.storage.migrating import STEPS
 from tests.storage.nodes import OWNER_PASSWORD, PROGRAM, Node, Nodes
 
@@ -68,20 +67,6 @@ async def migrate(node: Node) -> list[str]:
             owner.close()
 
     return await asyncio.to_thread(command)
-
-
-async def happens(is_so: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not await is_so():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
-
-
-async def tells(node: Node, lua: str, value: object) -> None:
-    async def is_so() -> bool:
-        return bool(await node.eval(lua) == value)
-
-    await happens(is_so)
 
 
 async def is_not_led(nodes: Nodes) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from storage import outcomes as o
 from storage.replica_set import NodeState
@@ -47,6 +47,20 @@ async def becomes(nodes: Nodes, name: str, is_so: Callable[[NodeState], bool]) -
             return state
         assert time.monotonic() < deadline, state
         await asyncio.sleep(0.05)
+
+
+async def happens(is_so: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not await is_so():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def tells(node: Node, lua: str, value: object) -> None:
+    async def is_so() -> bool:
+        return bool(await node.eval(lua) == value)
+
+    await happens(is_so)
 
 
 async def rejoined(nodes: Nodes, name: str) -> None:
