@@ -22,17 +22,15 @@ if parent ~= nil then
     fiber.create(end_with_parent)
 end
 
-box.cfg({
-    work_dir = directory,
-    memtx_memory = tonumber(os.getenv('IDP_STORE_MEMORY')),
-    wal_mode = 'write',
-    checkpoint_interval = 3600,
-    checkpoint_count = 2,
-    readahead = 1024 * 1024,
-    -- Tarantool would otherwise report its use to its vendor.
-    feedback_enabled = false,
-    log_level = 'warn',
-})
+local options = require('server').options()
+options.work_dir = directory
+options.memtx_memory = tonumber(os.getenv('IDP_STORE_MEMORY'))
+options.wal_mode = 'write'
+options.checkpoint_interval = 3600
+options.checkpoint_count = 2
+options.readahead = 1024 * 1024
+options.log_level = 'warn'
+box.cfg(options)
 
 require('install').all({
     server_password = os.getenv('IDP_STORE_PASSWORD'),

@@ -3,6 +3,7 @@ local backfill = require('backfill')
 local tx = require('tx')
 local migrations = require('migrations')
 local replication = require('replication')
+local server = require('server')
 
 local M = {}
 
@@ -82,6 +83,7 @@ local function serve()
 end
 
 function M.all(options)
+    server.upgrade()
     migrations.apply()
     user('idp', options.server_password)
     user('owner', options.owner_password)

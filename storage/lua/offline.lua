@@ -7,14 +7,17 @@ package.path = here .. '/?.lua;' .. package.path
 local order = json.decode(io.read('*a'))
 
 local function run()
-    box.cfg({
-        work_dir = order.directory,
-        memtx_memory = order.memory_bytes,
-        wal_mode = order.writes and 'write' or 'none',
-        checkpoint_interval = 0,
-        feedback_enabled = false,
-        log_level = 'error',
-    })
+    local server = require('server')
+    local options = server.options()
+    options.work_dir = order.directory
+    options.memtx_memory = order.memory_bytes
+    options.wal_mode = order.writes and 'write' or 'none'
+    options.checkpoint_interval = 0
+    options.log_level = 'error'
+    box.cfg(options)
+    if order.writes then
+        server.upgrade()
+    end
     return assert(loadfile(order.program))(unpack(order.arguments))
 end
 

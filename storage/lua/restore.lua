@@ -93,6 +93,7 @@ local function sign(path, identifier)
     file:close()
 end
 
+require('server').upgrade()
 if order.node ~= nil then
     hand_over(order.node)
 end
