@@ -14,17 +14,20 @@ from storage.joined_writes import JoinedWrites
 # Twice what any endpoint takes, so that a moderate excess gets its 413 and not just an end.
 _MOST_BYTES = 512 * 1024
 _MOST_SECONDS = 20.0
+# Of one connection, waiting for their turn: uvicorn reads on after each answer.
+_MOST_PIPELINED = 64
 
 IN_PROGRESS: Final = "idp.in_progress"
 """In a request's scope: how many others of this worker had no answer when it came, begun or not."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request is too large, or too slow to arrive."""
+    """Closes a connection whose request is too large or too slow, or whose answer nobody reads."""
 
     _received = 0
     _deadline: float | None = None  # for the request that is awaited or arrives
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
@@ -38,9 +41,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._wait_no_longer()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._unread):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """Close when everything is written: left to itself, the event loop closes before that."""
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Wait until the client reads, but not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(_MOST_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Wait no longer."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a request that is not complete."""
@@ -51,7 +70,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Wait for the rest of a request."""
+        """Wait for the rest of a request. Raises ValueError, so a 400, if too many wait already."""
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise ValueError(f"{_MOST_PIPELINED} requests wait already")
         super().on_message_begin()
         self.scope[IN_PROGRESS] = len(self.tasks)  # type: ignore[typeddict-unknown-key]
         self._await_request()

@@ -31,5 +31,6 @@ class JoinedWrites:
 
     def _flush(self) -> None:
         parts, self._parts = self._parts, []
-        if parts:
+        # Nobody could catch here what uvloop raises of a connection that is lost by now.
+        if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))

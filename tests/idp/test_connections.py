@@ -1,9 +1,14 @@
 import asyncio
+import random
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from idp import connections
@@ -15,18 +20,21 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@pytest.fixture
-async def stream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stream]:
-    monkeypatch.setattr(connections, "_MOST_SECONDS", 0.2)
-    config = uvicorn.Config(PlainTextResponse("well"), lifespan="off", log_config=None)
+async def serve(app: ASGIApp) -> tuple[asyncio.Server, ServerState]:
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
     state = ServerState()
 
     def protocol() -> BoundedProtocol:
         return BoundedProtocol(config=config, server_state=state, app_state={})
 
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol, "127.0.0.1", 0)
+    return await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0), state
+
+
+@pytest.fixture
+async def stream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stream]:
+    monkeypatch.setattr(connections, "_MOST_SECONDS", 0.2)
+    server, _ = await serve(PlainTextResponse("well"))
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     yield reader, writer
     writer.close()
@@ -82,3 +90,64 @@ async def test_requests_that_come_at_once_are_answered_in_turn(stream: Stream) -
     writer.write(REQUEST * 3)
     answers = [await asyncio.wait_for(reader.readuntil(b"well"), 2) for _ in range(3)]
     assert [it.startswith(b"HTTP/1.1 200") for it in answers] == [True, True, True]
+
+
+async def test_an_answer_reaches_a_client_that_has_said_all_that_it_will(stream: Stream) -> None:
+    reader, writer = stream
+    writer.write(REQUEST)
+    writer.write_eof()
+    assert (await asyncio.wait_for(reader.read(), 2)).endswith(b"well")
+
+
+async def test_requests_that_come_at_once_without_an_end_end_the_connection(
+    stream: Stream,
+) -> None:
+    reader, writer = stream
+    writer.write(REQUEST * 2 * connections._MOST_PIPELINED)
+    answers = await asyncio.wait_for(reader.read(), 2)
+    assert answers.count(b"HTTP/1.1 200") <= connections._MOST_PIPELINED
+    assert answers.count(b"HTTP/1.1 400") == 1
+
+
+async def test_an_answer_that_nobody_reads_ends_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "_MOST_SECONDS", 0.2)
+    server, state = await serve(PlainTextResponse("x" * 2**24))
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.sendall(REQUEST * 2)
+        await asyncio.sleep(0.1)
+        assert len(state.tasks) == 1
+        await asyncio.sleep(0.5)
+        assert (len(state.connections), len(state.tasks)) == (0, 0)
+    server.close()
+
+
+def test_a_client_that_goes_before_its_answer_is_no_error() -> None:
+    complaints: list[object] = []
+    well = PlainTextResponse("well")
+
+    async def soon(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(random.randrange(3)):
+            await asyncio.sleep(0)
+        await well(scope, receive, send)
+
+    def come_and_go(address: tuple[str, int]) -> None:
+        with socket.create_connection(address) as client:
+            # Closing it resets the connection.
+            client.sendall(REQUEST)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def be_left() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: complaints.append(context)
+        )
+        server, _ = await serve(soon)
+        for _ in range(300):
+            await asyncio.to_thread(come_and_go, server.sockets[0].getsockname())
+        await asyncio.sleep(0.1)
+        server.close()
+
+    # The workers' loop, whose transports raise where asyncio's own say nothing.
+    uvloop.run(be_left())
+    assert complaints == []

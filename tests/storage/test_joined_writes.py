@@ -52,3 +52,11 @@ async def test_nothing_is_lost_by_closing(written: Written) -> None:
     assert joined.is_closing()
     await asyncio.sleep(0)
     assert written.did == [b"one", b"closed"]
+
+
+async def test_nothing_is_written_to_what_was_closed_in_between(written: Written) -> None:
+    joined = joined_writes(written)
+    joined.write(b"one")
+    written.close()
+    await asyncio.sleep(0)
+    assert written.did == [b"closed"]
