@@ -125,6 +125,37 @@ async def test_a_queue_that_stands_is_kept_shorter_than_a_burst(worker: Worker) 
     assert statuses(heads) == {b"200": 2 * MOST_STANDING}
 
 
+async def test_bodies_that_trickle_take_nobody_s_place(worker: Worker) -> None:
+    async def patient_with_bodies(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            await receive()  # the end of the headers
+            await receive()
+            return
+        await busy(scope, receive, send)
+
+    await worker.start(patient_with_bodies)
+    trickling = [await worker.connect() for _ in range(2 * MOST_STANDING)]
+    for _, writer in trickling:
+        writer.write(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 9" + END + b"x")
+    told: Counter[bytes] = Counter()
+    ended = asyncio.Event()
+
+    async def insist() -> None:
+        reader, writer = await worker.connect()
+        while not ended.is_set():
+            writer.write(request("/token"))
+            told[(await reader.readuntil(END))[9:12]] += 1
+        writer.close()
+
+    asking = [asyncio.create_task(insist()) for _ in range(MOST_STANDING // 4)]
+    await asyncio.sleep(3)
+    ended.set()
+    await asyncio.gather(*asking)
+    for _, writer in trickling:
+        writer.close()
+    assert told.keys() == {b"200"}
+
+
 async def test_a_refusal_says_when_to_come_again(worker: Worker) -> None:
     await worker.start(busy)
     await worker.ask()
