@@ -22,13 +22,15 @@ _PHONE = re.compile(
     r"(?:\+|%2[Bb])[1-9](?:[ ()-]{0,2}\d){6,14}|(?<!\d)(?<!\d\.)\d{10,15}(?!\d)",
 )
 _SHORTEST = 8  # characters
-_BARE_NUMBERS = range(10**10, 10**15)
+_LEAST_BARE_NUMBER, _MORE_THAN_BARE_NUMBERS = 10**10, 10**15
 _PLUS = ("+", "%2B", "%2b")
 _KEPT = 2
 # What these hold is made here, and never sent by anybody. Looking through them would take as long
 # as looking through the rest of a request's line, and writing it.
 _OURS = frozenset({"timestamp", "method", "route", "status", "ms", "reference"})
 _GATHERED_SECONDS = 0.02
+
+_log = structlog.get_logger("idp.logs")
 
 
 def configure(log_format: Literal["json", "console"]) -> None:
@@ -90,7 +92,11 @@ class GatheredLines:
         lines: list[str] = []
         size = 0
         for event in events:
-            line = f"{_rendered(event, processors)}\n"
+            try:
+                line = f"{_rendered(event, processors)}\n"
+            except Exception:  # noqa: BLE001 - whatever it is, the other lines are written
+                _log.exception("line_lost", reference=event.get("reference"))
+                continue
             length = len(line.encode(errors="backslashreplace"))
             if size + length > select.PIPE_BUF:
                 _write(lines)
@@ -122,7 +128,8 @@ def _masked(value: object) -> object:
     match value:
         case str():
             return _PHONE.sub(_stars, value) if len(value) >= _SHORTEST else value
-        case int() if value in _BARE_NUMBERS:
+        # Not `in range`, which counts up to a number of a type of its own.
+        case int() if _LEAST_BARE_NUMBER <= value < _MORE_THAN_BARE_NUMBERS:
             return _masked(str(value))
         case None | int() | float():
             return value

@@ -1,5 +1,6 @@
 import asyncio
 import datetime as dt
+import enum
 import io
 import json
 import logging
@@ -12,6 +13,11 @@ import pytest
 import structlog
 
 from idp import logs
+
+
+class Number(enum.IntEnum):
+    PHONE = 79991234567
+    SMALL = 404
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +39,8 @@ def restored() -> Iterator[None]:
         ("tel:79991234567", "tel:79*******67"),
         ("9991234567", "99******67"),
         (79991234567, "79*******67"),
+        (Number.PHONE, "79*******67"),
+        (Number.SMALL, Number.SMALL),
         ({"phones": ["+79991234567"]}, {"phones": ["+79*******67"]}),
         (("+79991234567", 1), ["+79*******67", 1]),
         (ValueError("+79991234567"), "ValueError('+79*******67')"),
@@ -140,6 +148,26 @@ async def test_lines_of_a_moment_are_written_together(monkeypatch: pytest.Monkey
     lines.write()
     await asyncio.sleep(0.1)
     assert (len(writes.each), events_of(writes)) == (2, ["one", "two", "three"])
+
+
+async def test_a_line_that_cannot_be_written_takes_no_other_along(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError("+79991234567")
+
+    logs.configure("json")
+    lines = logs.GatheredLines()
+    lines.add({"event": "one"})
+    lines.add({"event": "two", "reference": "f00", "thing": Odd()})
+    lines.add({"event": "three"})
+    lines.write()
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lost, *kept = told
+    assert [it["event"] for it in kept] == ["one", "three"]
+    assert (lost["event"], lost["reference"], lost["level"]) == ("line_lost", "f00", "error")
+    assert "RuntimeError: +79*******67" in lost["exception"]
 
 
 async def test_gathered_lines_of_the_console_can_be_read(
