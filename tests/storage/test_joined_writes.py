@@ -45,6 +45,16 @@ async def test_what_is_written_in_one_turn_goes_out_together(written: Written) -
     assert written.did == [b"one two", b"three"]
 
 
+async def test_what_is_much_does_not_wait(written: Written) -> None:
+    joined = joined_writes(written)
+    joined.write(b"one")
+    joined.write(70_000 * b"x")
+    joined.write(b"two")
+    assert written.did == [b"one" + 70_000 * b"x"]
+    await asyncio.sleep(0)
+    assert written.did[1:] == [b"two"]
+
+
 async def test_nothing_is_lost_by_closing(written: Written) -> None:
     joined = joined_writes(written)
     joined.write(b"one")
