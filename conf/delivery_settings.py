@@ -31,6 +31,8 @@ _METHOD: Final = Form(re.compile("GET|POST|PUT"), "must be GET, POST or PUT")
 _PREFIX: Final = Form(re.compile(r"\+[0-9]{0,15}"), "must be the beginning of a number, such as +7")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 5.6.2: token
 _HEADER_NAME: Final = Form(_HEADER, "must be the name of an HTTP header")
+# RFC 9112 6: what is said here of the message's length would not be true of each message.
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 _SECRET_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 _INBOX: Final = Delivery(
@@ -108,6 +110,8 @@ def _gateway(table: Table, kind: Kind) -> HttpGateway:
     for name in headers:
         if not _HEADER.fullmatch(name):
             headers.fault(name, "is not the name of an HTTP header")
+        if name.lower() in _FRAMING:
+            headers.fault(name, "must be left out: it goes by the request")
     query = _values(table.table("query"), known)
     json_text = None if body is None else json.dumps(body, ensure_ascii=False)
     said = " ".join([*query.values(), *(form or {}).values(), json_text or ""])

@@ -16,6 +16,7 @@ HOMES = {
     "asynctnt": ("storage/",),
     "authlib": ("idp/demo/",),
     "cryptography": ("keys/",),
+    "httptools": ("idp/outbound/http1.py",),
     "httpx2": ("idp/",),
     "itsdangerous": ("idp/demo/",),
     "jinja2": ("idp/",),

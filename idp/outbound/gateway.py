@@ -1,12 +1,11 @@
 """A message provider that is reached over HTTP: one request for one message."""
 
-import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx2
 import msgspec
 
 from conf.delivery import MessageProvider as ProviderSettings
@@ -19,15 +18,16 @@ from flows.ports import (
     Submitted,
 )
 from idp.outbound import tls
+from idp.outbound.http1 import NoAnswer, Origin
 from idp.outbound.readings import Said
 
-_CONNECTIONS = 64  # as many as a worker sends at once: no message waits for another one
-_LONGEST_ANSWER = 65_536  # bytes
+_USER_AGENT = "idp"
 _LONGEST_ERROR = 60  # characters that reach the log
 _DIGITS = re.compile(r"\d{4,}")
 _NO_DIGIT = re.compile("[^0-9]")
 # RFC 6585 4, RFC 9110 15.6.2 and 15.6.4: the server says that it has not done what it was asked.
 _BUSY = frozenset({429, 501, 503})
+_SUCCESS, _REFUSALS = 2, frozenset({3, 4})  # a status' first digit
 
 
 class HttpGateway:
@@ -44,45 +44,41 @@ class HttpGateway:
         self._settings = settings.http
         self._kind = settings.kind
         self._timeout = settings.timeout
-        self._client = httpx2.AsyncClient(
-            timeout=settings.timeout,
-            limits=httpx2.Limits(max_connections=_CONNECTIONS),
-            verify=tls.context(ca_file),
-            trust_env=False,
-            follow_redirects=False,
+        self._json = msgspec.json.decode(self._settings.json) if self._settings.json else None
+        self._origin = Origin(self._settings.url, tls.context(ca_file))
+        given = {name.lower() for name in self._settings.headers}
+        self._headers = "".join(
+            f"{name}: {value}\r\n"
+            for name, value in self._own_headers()
+            if name.lower() not in given
         )
+
+    def _own_headers(self) -> Iterator[tuple[str, str]]:
+        yield "Host", self._origin.authority
+        yield "User-Agent", _USER_AGENT
+        yield "Accept", "*/*"
+        yield "Accept-Encoding", "identity"
+        if self._json is not None:
+            yield "Content-Type", "application/json"
+        elif self._settings.form is not None:
+            yield "Content-Type", "application/x-www-form-urlencoded"
 
     async def submit(self, submission: Submission) -> Submitted:
         """Ask for a message. Raises SubmissionRefused and SubmissionUncertain."""
         request = self._request(submission)
         try:
-            async with asyncio.timeout(self._timeout):
-                response, body = await self._exchange(request)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            answer = await self._origin.ask(request, self._timeout)
+        except OSError as error:
             raise ProviderUnavailable(type(error).__name__) from error
-        except httpx2.HTTPError as error:
-            raise SubmissionUncertain(type(error).__name__) from error
-        except TimeoutError as error:
-            raise SubmissionUncertain("no answer in time") from error
-        return self._read(response, Said(body))
+        except NoAnswer as error:
+            raise SubmissionUncertain(str(error)) from error
+        return self._read(answer.status, Said(answer.body))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        self._origin.close()
 
-    async def _exchange(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
-        response = await self._client.send(request, stream=True)
-        body = bytearray()
-        try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LONGEST_ANSWER:
-                    raise SubmissionUncertain("the answer is too long")
-        finally:
-            await response.aclose()
-        return response, bytes(body)
-
-    def _request(self, submission: Submission) -> httpx2.Request:
+    def _request(self, submission: Submission) -> bytes:
         values: dict[str, Any] = {
             "phone": submission.phone,
             "digits": submission.phone.removeprefix("+"),
@@ -93,28 +89,27 @@ class HttpGateway:
             "valid_for": submission.valid_for,
             **self._settings.secrets,
         }
-        settings = self._settings
-        headers = _filled(settings.headers, values)
-        content = None
-        if settings.json is not None:
-            headers = {"Content-Type": "application/json"} | headers
-            content = msgspec.json.encode(_filled(msgspec.json.decode(settings.json), values))
-        return self._client.build_request(
-            settings.method,
-            settings.url,
-            params=_filled(settings.query, values) if settings.query else None,
-            headers=headers,
-            content=content,
-            data=_filled(settings.form, values) if settings.form is not None else None,
-        )
+        settings, target, content = self._settings, self._origin.target, b""
+        if settings.query:
+            target += ("&" if "?" in target else "?") + urlencode(_filled(settings.query, values))
+        headers = self._headers
+        for name, value in _filled(settings.headers, values).items():
+            headers += f"{name}: {value}\r\n"
+        if self._json is not None:
+            content = msgspec.json.encode(_filled(self._json, values))
+        elif settings.form is not None:
+            content = urlencode(_filled(settings.form, values)).encode()
+        if settings.method != "GET":
+            headers += f"Content-Length: {len(content)}\r\n"
+        return f"{settings.method} {target} HTTP/1.1\r\n{headers}\r\n".encode() + content
 
-    def _read(self, response: httpx2.Response, said: Said) -> Submitted:
-        rules, status = self._settings.answer, response.status_code
+    def _read(self, status: int, said: Said) -> Submitted:
+        rules = self._settings.answer
         if status in _BUSY:
             raise ProviderUnavailable(f"status {status}")
-        if response.is_redirect or response.is_client_error:
+        if status // 100 in _REFUSALS:
             raise SubmissionRefused(f"status {status}{_shown(said.find(rules.error))}")
-        taken = status in rules.statuses if rules.statuses else response.is_success
+        taken = status in rules.statuses if rules.statuses else status // 100 == _SUCCESS
         if not taken:
             raise SubmissionUncertain(f"status {status}")
         error = said.find(rules.error)

@@ -120,6 +120,7 @@ def test_receipts_may_come_many_at_once(place: Path, pointer: str | None) -> Non
         ({"form": {"to": "{digits}"}}, "must say {text} or {code}"),
         ({"form": None, "json": {"a": [{"b": "{c}"}]}}, "json.a[0].b: {c} must be one of"),
         ({"headers": {"X Y": "z"}}, "headers.X Y: is not the name of an HTTP header"),
+        ({"headers": {"Content-Length": "1"}}, "headers.Content-Length: must be left out"),
         ({"headers": {"X": "я"}}, "headers.X: must be printable ASCII"),
         ({"headers": {"X": "{text}"}}, "headers.X: {text} must be one of submission_id"),
         ({"headers": {"X": {"file": "no"}}}, "headers.X.file: {place}/no cannot be read"),

@@ -90,6 +90,27 @@ async def test_no_answer_may_mean_that_it_was_taken(
             await sender.submit(SUBMISSION)
 
 
+async def test_a_header_of_the_settings_takes_the_place_of_ours(provider: Gateway) -> None:
+    http = HttpSettings(
+        f"{provider.origin}/ours?a=1",
+        "GET",
+        headers={"user-agent": "shop", "X-Id": "{submission_id}"},
+        query={"to": "{digits}", "text": "{text} &+я"},
+    )
+    sender = HttpGateway(replace(settings(provider), http=http), None)
+    await sender.submit(SUBMISSION)
+    await sender.close()
+    asked = provider.asked[-1]
+    assert asked.fields == {"a": "1", "to": "79161234567", "text": "text 123456 &+я"}
+    assert asked.headers == {
+        "Host": provider.origin.removeprefix("http://"),
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "user-agent": "shop",
+        "X-Id": "attempt-1",
+    }
+
+
 async def test_who_cannot_be_reached_has_taken_nothing(provider: Gateway) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
