@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 import phonenumbers
 
@@ -26,6 +27,17 @@ _MOBILE = frozenset(
     }
 )
 _RANGE = 3  # digits
+_IN_HAND = 64  # numbers; each is looked at several times in one request
+
+
+@lru_cache(_IN_HAND)
+def _parsed(text: str) -> phonenumbers.PhoneNumber:
+    return phonenumbers.parse(text, HOME_REGION)
+
+
+@lru_cache(_IN_HAND)
+def _type_of(text: str) -> int:
+    return phonenumbers.number_type(_parsed(text))
 
 
 def normalise(text: str) -> str | None:
@@ -34,14 +46,14 @@ def normalise(text: str) -> str | None:
     if len(text) > _MAX_LENGTH or any(character.isalpha() for character in text):
         return None
     try:
-        number = phonenumbers.parse(text, HOME_REGION)
+        number = _parsed(text)
     except phonenumbers.NumberParseException:
         return None
     # A number that lacks its area is "possible" too, in its own town.
     reason = phonenumbers.is_possible_number_with_reason(number)
     if number.extension or reason != phonenumbers.ValidationResult.IS_POSSIBLE:
         return None
-    if phonenumbers.number_type(number) in _REFUSED:
+    if _type_of(text) in _REFUSED:
         return None
     phone = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return phone if len(phone) <= 1 + _MOST_DIGITS else None
@@ -52,15 +64,14 @@ def may_receive(phone: str, countries: Collection[str], *, mobile_only: bool) ->
 
     Where a plan does not tell mobile numbers from others, as in North America, all may be.
     """
-    number = phonenumbers.parse(phone)
-    if mobile_only and phonenumbers.number_type(number) not in _MOBILE:
+    if mobile_only and _type_of(phone) not in _MOBILE:
         return False
-    return not countries or phonenumbers.region_code_for_number(number) in countries
+    return not countries or phonenumbers.region_code_for_number(_parsed(phone)) in countries
 
 
 def prefix_of(phone: str) -> str:
     """The country and the operator's range: what the conversion watch counts a number with."""
-    number = phonenumbers.parse(phone)
+    number = _parsed(phone)
     national = phonenumbers.national_significant_number(number)
     return f"+{number.country_code}{national[:_RANGE]}"
 
@@ -73,7 +84,7 @@ def is_prefix(text: str) -> bool:
 
 def mask(phone: str) -> str:
     """A phone number as a page may show it: the country and the last two digits."""
-    number = phonenumbers.parse(phone)
+    number = _parsed(phone)
     national = phonenumbers.national_significant_number(number)
     hidden = "*" * (len(national) - 5)
     return f"+{number.country_code} {national[:3]} {hidden}{national[-2:]}"
