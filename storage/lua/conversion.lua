@@ -45,13 +45,15 @@ function M.of(level, name, now)
             strikes = 0, refused = 0, held_until = 0, blocked_until = 0,
         }
     end
-    local _, _, at, sent, signed_in, vouched, strikes, refused, held_until, blocked_until = row:unpack()
-    local age = math.max(0, now - at)
+    -- By their names: to unpack the whole row at once takes twice as long.
+    local age = math.max(0, now - row.at)
     local left = 0.5 ^ (age / (HALF_LIVES[level] or HALF_LIFE))
     return {
-        key = key, level = level, name = name, at = math.max(now, at),
-        sent = sent * left, signed_in = signed_in * left, vouched = vouched * 0.5 ^ (age / VOUCHER_HALF_LIFE),
-        strikes = strikes, refused = refused, held_until = held_until, blocked_until = blocked_until,
+        key = key, level = level, name = name, at = math.max(now, row.at),
+        sent = row.sent * left, signed_in = row.signed_in * left,
+        vouched = row.vouched * 0.5 ^ (age / VOUCHER_HALF_LIFE),
+        strikes = row.strikes, refused = row.refused,
+        held_until = row.held_until, blocked_until = row.blocked_until,
     }
 end
 
