@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from storage import outcomes as o
 from storage.procedures import Procedures
-from storage.records import ClaimedMessage
+from storage.records import ClaimedMessage, HandOver, TakenMessage
 
 
 class MessageStore(Procedures):
@@ -22,67 +24,27 @@ class MessageStore(Procedures):
         )
 
     async def message_submit(
-        self,
-        message: ClaimedMessage,
-        *,
-        claim: str,
-        provider: str,
-        kind: str,
-        idempotent: bool,
-        wait: int | None,
-        budget: int,
-        lease: int,
-        now: int,
-    ) -> o.MessageSubmit:
-        """Say that a message is given to a provider now, if it is still wanted.
+        self, messages: Sequence[HandOver], *, now: int
+    ) -> list[o.MessageSubmit]:
+        """Say that messages are given to their providers now, those of them that are still wanted.
 
-        Unless the provider is `idempotent` it counts as sent from now on, whatever happens to the
-        caller, and its next step is due after `wait` seconds; None where there is none. It counts
-        for the provider's `budget` of today (UTC).
+        The answers are in the same order.
         """
-        return await self._call(
+        answered = await self._call(
             "message_submit",
-            o.MessageSubmit,
-            journey=message.journey,
-            message_id=message.message_id,
-            claim=claim,
-            provider=provider,
-            kind=kind,
-            idempotent=idempotent,
-            wait=wait,
-            budget=budget,
-            lease=lease,
+            o.SubmitAnswers,
+            messages=msgspec.to_builtins(messages, builtin_types=(bytes,)),
             now=now,
         )
+        answers: list[o.MessageSubmit] = answered.answers
+        return answers
 
-    async def message_submitted(
-        self,
-        message: ClaimedMessage,
-        *,
-        claim: str,
-        provider: str,
-        provider_id: str | None,
-        call_hash: bytes | None,
-        wait: int | None,
-        now: int,
-    ) -> None:
-        """The provider took a message, or perhaps took it; a receipt may come for `provider_id`.
-
-        `call_hash` is of the digits that its flash call ends with. `wait` as for `message_submit`.
-        """
+    async def message_submitted(self, messages: Sequence[TakenMessage], *, now: int) -> None:
+        """Providers took messages, or perhaps took them."""
         await self._call(
             "message_submitted",
             o.Noted,
-            journey=message.journey,
-            message_id=message.message_id,
-            challenge_id=message.challenge_id,
-            client_id=message.client_id,
-            step=message.step,
-            claim=claim,
-            provider=provider,
-            provider_id=provider_id,
-            call_hash=call_hash,
-            wait=wait,
+            messages=msgspec.to_builtins(messages, builtin_types=(bytes,)),
             now=now,
         )
 

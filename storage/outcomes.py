@@ -319,6 +319,12 @@ class OverBudget(Outcome, frozen=True, tag="over_budget"):
     """The provider's messages of today are spent."""
 
 
+class SubmitAnswers(msgspec.Struct, frozen=True):
+    """What is said of several messages, in their order."""
+
+    answers: list[Submitting | OverBudget | Unknown]
+
+
 class Noted(Outcome, frozen=True, tag="noted"):
     """What became of a message is written down."""
 
@@ -553,6 +559,7 @@ OtpRedeem = (
     | Unknown
 )
 MessageSubmit = Submitting | OverBudget | Unknown
+
 MessageRefuse = Noted | Unknown
 MessageReceipt = Noted | Repeated | Unknown
 RefreshRotate = Rotated | Unknown | Expired | Mismatch | Replayed

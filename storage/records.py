@@ -366,6 +366,43 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     provider: str | None = None
 
 
+class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message that its worker, by `claim`, is about to give to a provider.
+
+    Unless the provider is `idempotent` it counts as sent from now on, whatever happens to the
+    worker, and its next step is due after `wait` seconds; None where there is none. It counts for
+    the provider's `budget` of today (UTC). An idempotent one is the worker's for `lease` seconds.
+    """
+
+    journey: str
+    message_id: str
+    claim: str
+    provider: str
+    kind: str
+    idempotent: bool
+    budget: int
+    lease: int
+    wait: int | None = None
+
+
+class TakenMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message that a provider took, or perhaps took; a receipt may come for `provider_id`.
+
+    `call_hash` is of the digits that its flash call ends with. `wait` as for a HandOver.
+    """
+
+    journey: str
+    message_id: str
+    challenge_id: str
+    client_id: str
+    step: int
+    claim: str
+    provider: str
+    provider_id: str | None = None
+    call_hash: bytes | None = None
+    wait: int | None = None
+
+
 class SignIn(msgspec.Struct, frozen=True):
     """What the caller brings to sign a customer in.
 

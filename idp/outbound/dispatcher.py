@@ -24,11 +24,12 @@ from flows.ports import (
 )
 from flows.provider import Provider
 from idp import metrics
+from idp.outbound.batches import Batches
 from idp.outbound.circuit import Circuit
 from keys.hashing import random_id
 from storage.errors import StoreBug, StoreError
-from storage.outcomes import OverBudget, Submitting
-from storage.records import ClaimedMessage
+from storage.outcomes import MessageSubmit, OverBudget, Submitting
+from storage.records import ClaimedMessage, HandOver, TakenMessage
 
 _MOST_AT_ONCE = 64
 _POLL_SECONDS = 0.5
@@ -82,6 +83,8 @@ class Dispatcher:
         self._circuits = {name: Circuit() for name in senders}
         self._event = waker.event
         self._sending: set[asyncio.Task[None]] = set()
+        self._submits = Batches(self._note_submits)
+        self._taken = Batches(self._note_taken)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,6 +100,8 @@ class Dispatcher:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
+            await self._submits.close()
+            await self._taken.close()
 
     async def _take(self) -> None:
         failing = False
@@ -177,10 +182,11 @@ class Dispatcher:
 
     async def _hand_over(self, attempt: _Attempt) -> None:
         message, chosen, submission = attempt.message, attempt.chosen, attempt.submission
-        provider, store = self._provider, self._provider.store
-        wanted = await _told(
-            lambda: store.message_submit(
-                message,
+        provider = self._provider
+        wanted = await self._submits.ask(
+            HandOver(
+                journey=message.journey,
+                message_id=message.message_id,
                 claim=attempt.claim,
                 provider=chosen.id,
                 kind=attempt.step.kind,
@@ -188,7 +194,6 @@ class Dispatcher:
                 wait=attempt.wait_if_uncertain,
                 budget=provider.settings.sending.provider_budget,
                 lease=2 * (chosen.timeout + 1) + _CLAIM_SECONDS,
-                now=provider.clock(),
             )
         )
         if isinstance(wanted, OverBudget):
@@ -217,17 +222,29 @@ class Dispatcher:
             digits = submitted.code
             if chosen.gives_receipts:  # for our name, if it has none of its own
                 provider_id = submitted.provider_id or submission.submission_id
-        await _told(
-            lambda: store.message_submitted(
-                message,
+        await self._taken.ask(
+            TakenMessage(
+                journey=message.journey,
+                message_id=message.message_id,
+                challenge_id=message.challenge_id,
+                client_id=message.client_id,
+                step=message.step,
                 claim=attempt.claim,
                 provider=chosen.id,
                 provider_id=provider_id,
                 call_hash=call_hash(provider, message, digits) if digits else None,
                 wait=wait,
-                now=provider.clock(),
             )
         )
+
+    async def _note_submits(self, messages: list[HandOver]) -> list[MessageSubmit]:
+        store, now = self._provider.store, self._provider.clock
+        return await _told(lambda: store.message_submit(messages, now=now()))
+
+    async def _note_taken(self, messages: list[TakenMessage]) -> list[None]:
+        store, now = self._provider.store, self._provider.clock
+        await _told(lambda: store.message_submitted(messages, now=now()))
+        return [None] * len(messages)
 
     async def _submit(
         self, chosen: Settings, submission: Submission, *, perhaps_taken: bool

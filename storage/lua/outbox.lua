@@ -143,12 +143,12 @@ end
 -- The moment before a provider is given a message: the last at which it may prove to be no longer wanted, or its
 -- provider's messages of the day to be spent. Without `idempotent` it counts as sent from here on. Absent `wait`,
 -- nothing follows.
-function M.submit(args)
+function M.submit(args, now)
     local message = claimed(args)
     if message == nil then
         return { type = 'unknown' }
     end
-    local challenge = wanted(message, args.now)
+    local challenge = wanted(message, now)
     if challenge == nil then
         box.space.outbox:delete(args.journey)
         return { type = 'unknown' }
@@ -156,7 +156,7 @@ function M.submit(args)
     local key = 'provider:' .. args.provider
     -- The same message given to the same provider once more costs nothing more.
     local costs = message.provider ~= args.provider
-    if costs and budgets.wait(key, args.budget, 1, args.now) > 0 then
+    if costs and budgets.wait(key, args.budget, 1, now) > 0 then
         return { type = 'over_budget' }
     end
     box.space.challenge:update(args.journey, { { '=', 'delivery', args.kind } })
@@ -164,12 +164,12 @@ function M.submit(args)
         withhold(challenge, args)
         return { type = 'unknown' }
     end
-    local alarm = costs and budgets.spend(key, args.budget, args.now) or nil
-    local next_at = args.wait ~= nil and args.now + args.wait or message.expires_at
+    local alarm = costs and budgets.spend(key, args.budget, now) or nil
+    local next_at = args.wait ~= nil and now + args.wait or message.expires_at
     box.space.outbox:update(args.journey, {
         { '=', 'provider', args.provider },
         { '=', 'state', args.idempotent and 'submitting' or 'submitted' },
-        { '=', 'due_at', args.idempotent and args.now + args.lease or next_at },
+        { '=', 'due_at', args.idempotent and now + args.lease or next_at },
     })
     return { type = 'submitting', alarm = alarm }
 end
@@ -250,9 +250,9 @@ local function act_on(submission, delivered, now)
 end
 
 -- A provider took the message, or perhaps took it. With `provider_id` there may be a receipt.
-function M.submitted(args)
+function M.submitted(args, now)
     local message = claimed(args)
-    local challenge = rows.live(box.space.challenge:get(args.journey), args.now)
+    local challenge = rows.live(box.space.challenge:get(args.journey), now)
     local current = challenge ~= nil and challenge.challenge_id == args.challenge_id
     if current then
         sending.taken(args.journey)
@@ -267,7 +267,7 @@ function M.submitted(args)
             box.space.outbox:delete(args.journey)
         else
             box.space.outbox:update(args.journey, {
-                { '=', 'state', 'submitted' }, { '=', 'due_at', args.now + args.wait },
+                { '=', 'state', 'submitted' }, { '=', 'due_at', now + args.wait },
             })
         end
     end
@@ -283,12 +283,12 @@ function M.submitted(args)
         delivered = early.delivered
     end
     local submission = rows.replace(box.space.submission, {
-        provider = args.provider, provider_id = args.provider_id, expires_at = args.now + LATE,
+        provider = args.provider, provider_id = args.provider_id, expires_at = now + LATE,
         delivered = delivered, journey = args.journey, message_id = args.message_id, client_id = args.client_id,
         step = args.step, last = args.wait == nil,
     })
     if delivered ~= nil then
-        act_on(submission, delivered, args.now)
+        act_on(submission, delivered, now)
     end
 end
 

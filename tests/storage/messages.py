@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from storage import outcomes as o
-from storage.records import ClaimedMessage
+from storage.records import ClaimedMessage, HandOver, TakenMessage
 from storage.store import Store
 from tests.storage.builders import NOW, Owner, digest, new
 
@@ -44,6 +44,42 @@ class Worker:
     provider: str = field(default_factory=lambda: new("provider"))
     provider_id: str = field(default_factory=lambda: new("provider-id"))
 
+    def handed_over(
+        self,
+        *,
+        wait: int | None = WAIT,
+        idempotent: bool = False,
+        kind: str = "sms",
+        budget: int = 1000,
+    ) -> HandOver:
+        """What it says before the provider is given the message."""
+        return HandOver(
+            journey=self.message.journey,
+            message_id=self.message.message_id,
+            claim=self.claim,
+            provider=self.provider,
+            kind=kind,
+            idempotent=idempotent,
+            wait=wait,
+            budget=budget,
+            lease=LEASE,
+        )
+
+    def taken(self, *, wait: int | None = WAIT, call: str | None = None) -> TakenMessage:
+        """What it says once the provider has taken the message."""
+        return TakenMessage(
+            journey=self.message.journey,
+            message_id=self.message.message_id,
+            challenge_id=self.message.challenge_id,
+            client_id=self.message.client_id,
+            step=self.message.step,
+            claim=self.claim,
+            provider=self.provider,
+            provider_id=self.provider_id,
+            call_hash=digest(call) if call else None,
+            wait=wait,
+        )
+
     async def submit(
         self,
         *,
@@ -54,31 +90,15 @@ class Worker:
         now: int = NOW,
     ) -> o.MessageSubmit:
         """Say that the message is given to the provider."""
-        return await self.store.message_submit(
-            self.message,
-            claim=self.claim,
-            provider=self.provider,
-            kind=kind,
-            idempotent=idempotent,
-            wait=wait,
-            budget=budget,
-            lease=LEASE,
-            now=now,
-        )
+        message = self.handed_over(wait=wait, idempotent=idempotent, kind=kind, budget=budget)
+        (answer,) = await self.store.message_submit([message], now=now)
+        return answer
 
     async def submitted(
         self, *, wait: int | None = WAIT, call: str | None = None, now: int = NOW
     ) -> None:
         """Say that the provider has taken it."""
-        await self.store.message_submitted(
-            self.message,
-            claim=self.claim,
-            provider=self.provider,
-            provider_id=self.provider_id,
-            call_hash=digest(call) if call else None,
-            wait=wait,
-            now=now,
-        )
+        await self.store.message_submitted([self.taken(wait=wait, call=call)], now=now)
 
     async def send(self, *, wait: int | None = WAIT, call: str | None = None) -> None:
         """Both."""

@@ -7,12 +7,19 @@ function M.message_claim(args)
     return outbox.claim(args)
 end
 
+-- One answer for each message, in their order.
 function M.message_submit(args)
-    return outbox.submit(args)
+    local answers = {}
+    for _, message in ipairs(args.messages) do
+        table.insert(answers, outbox.submit(message, args.now))
+    end
+    return { answers = answers }
 end
 
 function M.message_submitted(args)
-    outbox.submitted(args)
+    for _, message in ipairs(args.messages) do
+        outbox.submitted(message, args.now)
+    end
     return { type = 'noted' }
 end
 
