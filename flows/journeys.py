@@ -223,7 +223,7 @@ async def read(
         phone=found.phone,
         tries_left=found.tries_left or 0,
         resend_after=max(0, (found.resend_at or 0) - now),
-        delivery=found.delivery or first_kind(provider, client, found.phone),
+        delivery=kind_of(provider, client, found.phone, found.delivery),
         declined=frozenset(found.declined.split()),
     )
 
@@ -236,8 +236,10 @@ async def delivery(provider: Provider, interaction_id: str, browser: Browser) ->
     return found.delivery if isinstance(found, o.FoundInteraction) else None
 
 
-def first_kind(provider: Provider, client: Client, phone: str | None) -> str:
-    """How a code that is still queued will be sent."""
+def kind_of(provider: Provider, client: Client, phone: str | None, delivery: str | None) -> str:
+    """How a code reaches the customer: its `delivery`, or the first kind while it is queued."""
+    if delivery is not None:
+        return delivery
     steps = provider.settings.delivery.steps(phone or "", client.channel.channel_id)
     return steps[0].kind if steps else "sms"
 

@@ -253,7 +253,7 @@ def _code_queued(session: _Session, started: o.OtpStarted, phone: str) -> Insuff
     now = provider.clock()
     return session.awaits(
         otp_required=True,
-        otp_delivery=started.delivery or journeys.first_kind(provider, session.client, phone),
+        otp_delivery=journeys.kind_of(provider, session.client, phone, started.delivery),
         otp_expires_in=max(0, started.expires_at - now),
         resend_after=max(0, started.resend_at - now),
     )
@@ -349,8 +349,9 @@ async def _next_step(session: _Session) -> Insufficient:
         case "code" if found.tries_left:
             return session.awaits(
                 otp_required=True,
-                otp_delivery=found.delivery
-                or journeys.first_kind(provider, session.client, found.phone),
+                otp_delivery=journeys.kind_of(
+                    provider, session.client, found.phone, found.delivery
+                ),
                 tries_left=found.tries_left,
                 resend_after=max(0, (found.resend_at or 0) - now),
             )
