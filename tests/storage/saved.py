@@ -22,10 +22,12 @@ from tests.storage.builders import (
     Owner,
     PhoneGrant,
     issue_code,
+    new,
     new_challenge,
     new_phone,
     open_grant,
 )
+from tests.storage.messages import Worker, claim
 
 SAVED = Path(__file__).parent / "saved"
 BY = By("alice@ops", "a saved data set")
@@ -76,6 +78,10 @@ async def _use(store: Store) -> None:
     await offline.rotate(store, offline.token)
     await issue_code(store, grant)
     await Login().prove(store, new_phone())
+    await PhoneGrant().start(store, new_challenge(new_phone()))
+    name = new("claim")
+    for message in await claim(store, name):
+        await Worker(store=store, message=message, claim=name).send()
     await PhoneGrant().start(store, new_challenge(new_phone()))
     await store.access_token_revoke(
         grant_id=grant.grant_id, jti=f"jti-{grant.sub}", client_id="app", expires_at=NOW, now=NOW
