@@ -3,7 +3,7 @@
 -- A cell is a prefix of numbers, a network, an address, a client, a prefix within a network, or all strangers from
 -- networks that nobody vouches for; `wanted` is what was held back of a prefix. Its counters fade by half in every
 -- half-life, so that a row is a sliding window. A cell whose messages stop coming back is held for a while, twice as
--- long each time.
+-- long each time that it had been sent some.
 local audit_trail = require('audit_trail')
 
 local M = {}
@@ -107,11 +107,9 @@ function M.is_proven(cell, lowest, now)
     return not M.is_held(cell, lowest, now) and cell.signed_in >= 1.5 and cell.signed_in >= lowest * cell.sent
 end
 
--- Holds a cell back from now on, for what became of the messages `asked` of it. Returns the alarm, if any.
-local function hold(cell, asked, terms, now)
-    local doublings = math.min(cell.strikes, MOST_DOUBLINGS)
-    cell.held_until = now + terms.hold * (LONGER[cell.level] or 1) * 2 ^ doublings
-    cell.strikes = cell.strikes + 1
+-- Holds a cell back for so many seconds, for what became of the messages `asked` of it. Returns the alarm, if any.
+local function hold(cell, asked, seconds, now)
+    cell.held_until = now + seconds
     cell.refused = 0
     if SILENT[cell.level] then
         return nil
@@ -130,14 +128,17 @@ function M.count_sent(cell, terms, now, settled)
     cell.sent = cell.sent + 1
     local alarm = nil
     if fails(cell, patience(cell, settled), terms.lowest_conversion) and now >= cell.held_until then
-        alarm = hold(cell, cell.sent, terms, now)
+        local doublings = math.min(cell.strikes, MOST_DOUBLINGS)
+        cell.strikes = cell.strikes + 1
+        alarm = hold(cell, cell.sent, terms.hold * (LONGER[cell.level] or 1) * 2 ^ doublings, now)
     end
     M.keep(cell)
     return alarm
 end
 
 -- One message to a prefix that something else holds back: an attack shows in what it asks for, though next to nothing
--- of it is sent. Returns the alarm if the prefix is held from now on.
+-- of it is sent. Returns the alarm if the prefix is held from now on. It is never held for longer than the first time:
+-- to ask for what is not sent costs next to nothing, so that whoever wants a range to be held has to go on asking.
 function M.count_held_back(prefix, terms, now)
     local wanted = M.of('wanted', prefix.name, now)
     wanted.sent = wanted.sent + 1
@@ -147,7 +148,7 @@ function M.count_held_back(prefix, terms, now)
             or prefix.signed_in >= PUMPED * asked then
         return nil
     end
-    local alarm = hold(prefix, asked, terms, now)
+    local alarm = hold(prefix, asked, terms.hold, now)
     M.keep(prefix)
     return alarm
 end

@@ -431,6 +431,16 @@ async def test_a_range_is_held_for_what_is_asked_for_in_vain(settled: Store) -> 
     assert await cells_held(settled) == {"strangers:unproven"}
 
 
+async def test_a_range_is_not_held_longer_each_time_for_what_is_not_sent(settled: Store) -> None:
+    """Or a few who only ask could have it held for most of a day."""
+    prefix = new("prefix")
+    for begin in (NOW, NOW + 600):
+        await fail(settled, 15, begin)  # all unproven networks are held, the second time for longer
+        await fail(settled, 15, begin, prefix=prefix)
+        assert (await cell_of(settled, f"prefix:{prefix}", begin)).held_until == begin + 600
+    assert (await cell_of(settled, "strangers:unproven", begin)).held_until == begin + 1200
+
+
 async def test_a_crowd_of_newcomers_to_a_new_store_is_not_held(fresh_store: Store) -> None:
     """Nobody can vouch for anybody, and all codes are still on their way."""
     sources, prefixes = [new("network") for _ in range(20)], [new("prefix") for _ in range(20)]
