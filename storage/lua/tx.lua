@@ -15,25 +15,33 @@ local decided = 0 -- the last ticket that the log has taken or refused
 local failures = 0 -- how often the log has failed
 local settled = fiber.cond()
 
-local function note_write()
-    wrote = true
-end
+-- The methods by which Lua changes rows. Each returns the row, or nil where there was none to change; but `upsert`
+-- changes one always and returns nothing.
+local WRITES = {
+    space_mt = { 'insert', 'put', 'replace', 'update', 'delete', 'upsert' },
+    memtx_index_mt = { 'update', 'delete' },
+}
+local is_watching = false
 
-local function is_watched(space)
-    for _, trigger in ipairs(space:on_replace()) do
-        if trigger == note_write then
-            return true
-        end
+local function watched(name, write)
+    return function(...)
+        local row = write(...)
+        wrote = wrote or row ~= nil or name == 'upsert'
+        return row
     end
-    return false
 end
 
--- Called once all spaces exist: knows about every write without any procedure having to say so.
+-- Knows from now on about every write to any space without any procedure having to say so. Triggers would as well, for
+-- a seventh of all that a sign-in takes: each is given two tuples.
 function M.watch_writes()
-    for _, row in box.space._space:pairs({ 512 }, { iterator = 'GE' }) do
-        local space = box.space[row.name]
-        if not is_watched(space) then
-            space:on_replace(note_write)
+    if is_watching then
+        return
+    end
+    is_watching = true
+    for kind, names in pairs(WRITES) do
+        local methods = box.schema[kind]
+        for _, name in ipairs(names) do
+            methods[name] = watched(name, methods[name])
         end
     end
 end
