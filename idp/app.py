@@ -22,7 +22,6 @@ from idp.http import Site
 from idp.logs import GatheredLines
 from idp.outbound.dispatcher import Dispatcher, Waker
 from idp.outbound.fetcher import GuardedFetcher
-from idp.outbound.gateway import HttpGateway
 from idp.outbound.inbox import Inbox
 from idp.outbound.logos import Logos
 from idp.outbound.receipts import Receipts
@@ -122,6 +121,9 @@ def _senders(
     for row in settings.delivery.providers:
         senders[row.id] = inbox
         if row.http is not None:
+            # Its HTTP client is a tenth of a worker's memory, and of its start.
+            from idp.outbound.gateway import HttpGateway  # noqa: PLC0415
+
             senders[row.id] = HttpGateway(row, settings.ca_file)
         elif row.smpp is not None:
             take = functools.partial(receipts.take, row.id)

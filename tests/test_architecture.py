@@ -12,11 +12,11 @@ ARROW = ("idp", "flows", "keys", "storage", "conf")
 
 # Where a library may be imported: a room, or one module of it.
 HOMES = {
+    "aiohttp": ("idp/outbound/gateway.py",),
     "argon2": ("flows/passwords.py",),
     "asynctnt": ("storage/",),
     "authlib": ("idp/demo/",),
     "cryptography": ("keys/",),
-    "httptools": ("idp/outbound/http1.py",),
     "httpx2": ("idp/",),
     "itsdangerous": ("idp/demo/",),
     "jinja2": ("idp/",),

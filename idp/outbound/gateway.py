@@ -1,11 +1,13 @@
 """A message provider that is reached over HTTP: one request for one message."""
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import aiohttp
 import msgspec
 
 from conf.delivery import MessageProvider as ProviderSettings
@@ -18,9 +20,11 @@ from flows.ports import (
     Submitted,
 )
 from idp.outbound import tls
-from idp.outbound.http1 import NoAnswer, Origin
 from idp.outbound.readings import Said
 
+_CONNECTIONS = 64  # as many as a worker sends at once: no message waits for another one
+_KEPT_SECONDS = 4.0  # many servers close what is idle for five
+_LONGEST_ANSWER = 65_536  # bytes
 _USER_AGENT = "idp"
 _LONGEST_ERROR = 60  # characters that reach the log
 _DIGITS = re.compile(r"\d{4,}")
@@ -43,42 +47,54 @@ class HttpGateway:
         assert settings.http is not None  # noqa: S101 - the caller picks the adapter by it
         self._settings = settings.http
         self._kind = settings.kind
-        self._timeout = settings.timeout
         self._json = msgspec.json.decode(self._settings.json) if self._settings.json else None
-        self._origin = Origin(self._settings.url, tls.context(ca_file))
-        given = {name.lower() for name in self._settings.headers}
-        self._headers = "".join(
-            f"{name}: {value}\r\n"
-            for name, value in self._own_headers()
-            if name.lower() not in given
+        # Where a kept connection turns out to be closed, aiohttp asks once more by those methods
+        # that may be repeated (RFC 9110 9.2.2); a message may not.
+        kept = {"keepalive_timeout": _KEPT_SECONDS} if self._settings.method == "POST" else {}
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=_CONNECTIONS, ssl=tls.context(ca_file), force_close=not kept, **kept
+            ),
+            timeout=aiohttp.ClientTimeout(
+                total=settings.timeout, sock_connect=settings.timeout / 2
+            ),
+            headers=self._own_headers(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
         )
 
-    def _own_headers(self) -> Iterator[tuple[str, str]]:
-        yield "Host", self._origin.authority
-        yield "User-Agent", _USER_AGENT
-        yield "Accept", "*/*"
-        yield "Accept-Encoding", "identity"
+    def _own_headers(self) -> Mapping[str, str]:
+        own = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
         if self._json is not None:
-            yield "Content-Type", "application/json"
-        elif self._settings.form is not None:
-            yield "Content-Type", "application/x-www-form-urlencoded"
+            return own | {"Content-Type": "application/json"}
+        if self._settings.form is not None:
+            return own | {"Content-Type": "application/x-www-form-urlencoded"}
+        return own
 
     async def submit(self, submission: Submission) -> Submitted:
         """Ask for a message. Raises SubmissionRefused and SubmissionUncertain."""
-        request = self._request(submission)
         try:
-            answer = await self._origin.ask(request, self._timeout)
-        except OSError as error:
+            async with self._request(submission) as response:
+                body = bytearray()
+                async for part in response.content.iter_any():
+                    body += part
+                    if len(body) > _LONGEST_ANSWER:
+                        raise SubmissionUncertain("the answer is too long")
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ProviderUnavailable(type(error).__name__) from error
-        except NoAnswer as error:
-            raise SubmissionUncertain(str(error)) from error
-        return self._read(answer.status, Said(answer.body))
+        except aiohttp.ClientError as error:
+            raise SubmissionUncertain(type(error).__name__) from error
+        except TimeoutError as error:
+            raise SubmissionUncertain("no answer in time") from error
+        return self._read(response.status, Said(bytes(body)))
 
     async def close(self) -> None:
         """Close the connections."""
-        self._origin.close()
+        await self._client.close()
 
-    def _request(self, submission: Submission) -> bytes:
+    def _request(
+        self, submission: Submission
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         values: dict[str, Any] = {
             "phone": submission.phone,
             "digits": submission.phone.removeprefix("+"),
@@ -89,19 +105,19 @@ class HttpGateway:
             "valid_for": submission.valid_for,
             **self._settings.secrets,
         }
-        settings, target, content = self._settings, self._origin.target, b""
-        if settings.query:
-            target += ("&" if "?" in target else "?") + urlencode(_filled(settings.query, values))
-        headers = self._headers
-        for name, value in _filled(settings.headers, values).items():
-            headers += f"{name}: {value}\r\n"
+        settings, content = self._settings, None
         if self._json is not None:
             content = msgspec.json.encode(_filled(self._json, values))
         elif settings.form is not None:
             content = urlencode(_filled(settings.form, values)).encode()
-        if settings.method != "GET":
-            headers += f"Content-Length: {len(content)}\r\n"
-        return f"{settings.method} {target} HTTP/1.1\r\n{headers}\r\n".encode() + content
+        return self._client.request(
+            settings.method,
+            settings.url,
+            params=_filled(settings.query, values),
+            headers=_filled(settings.headers, values),
+            data=content,
+            allow_redirects=False,
+        )
 
     def _read(self, status: int, said: Said) -> Submitted:
         rules = self._settings.answer

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -106,9 +107,26 @@ async def test_a_header_of_the_settings_takes_the_place_of_ours(provider: Gatewa
         "Host": provider.origin.removeprefix("http://"),
         "Accept": "*/*",
         "Accept-Encoding": "identity",
+        "Connection": "close",
         "user-agent": "shop",
         "X-Id": "attempt-1",
     }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+async def test_nothing_is_asked_twice_where_a_connection_is_lost(
+    provider: Gateway, method: Literal["GET", "POST", "PUT"]
+) -> None:
+    path = f"/lost/{method}"
+    http = HttpSettings(f"{provider.origin}{path}", method, query={"to": "{phone}"})
+    sender = HttpGateway(replace(settings(provider), http=http), None)
+    provider.behaviour[path] = lambda _: Answer()
+    await sender.submit(SUBMISSION)
+    provider.behaviour[path] = lambda _: Answer(0)
+    with pytest.raises(SubmissionUncertain):
+        await sender.submit(SUBMISSION)
+    await sender.close()
+    assert [it.path for it in provider.asked].count(path) == 2
 
 
 async def test_who_cannot_be_reached_has_taken_nothing(provider: Gateway) -> None:
