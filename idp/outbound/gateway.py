@@ -48,12 +48,9 @@ class HttpGateway:
         self._settings = settings.http
         self._kind = settings.kind
         self._json = msgspec.json.decode(self._settings.json) if self._settings.json else None
-        # Where a kept connection turns out to be closed, aiohttp asks once more by those methods
-        # that may be repeated (RFC 9110 9.2.2); a message may not.
-        kept = {"keepalive_timeout": _KEPT_SECONDS} if self._settings.method == "POST" else {}
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=_CONNECTIONS, ssl=tls.context(ca_file), force_close=not kept, **kept
+                limit=_CONNECTIONS, ssl=tls.context(ca_file), keepalive_timeout=_KEPT_SECONDS
             ),
             timeout=aiohttp.ClientTimeout(
                 total=settings.timeout, sock_connect=settings.timeout / 2
@@ -117,6 +114,7 @@ class HttpGateway:
             headers=_filled(settings.headers, values),
             data=content,
             allow_redirects=False,
+            middlewares=(_Once(),),
         )
 
     def _read(self, status: int, said: Said) -> Submitted:
@@ -139,6 +137,24 @@ class HttpGateway:
         if len(digits) < CALL_DIGITS:
             raise SubmissionUncertain("the answer has no code")
         return Submitted(said.find(rules.id), digits[-CALL_DIGITS:])
+
+
+class _Once:
+    """Keeps a message from being asked for twice.
+
+    Where a connection is lost aiohttp repeats what may be repeated (RFC 9110 9.2.2): a GET and a
+    PUT, but not of a message.
+    """
+
+    _asked = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if self._asked:
+            raise SubmissionUncertain("the connection was lost")
+        self._asked = True
+        return await handler(request)
 
 
 def _filled(template: Any, values: Mapping[str, Any]) -> Any:

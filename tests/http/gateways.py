@@ -76,6 +76,9 @@ def gateway() -> Iterator[Gateway]:
             else:
                 self._answer(dict(parse_qsl(body)))
 
+        def do_PUT(self) -> None:
+            self.do_POST()
+
         def do_GET(self) -> None:
             self._answer(dict(parse_qsl(urlsplit(self.path).query)))
 

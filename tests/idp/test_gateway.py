@@ -107,7 +107,6 @@ async def test_a_header_of_the_settings_takes_the_place_of_ours(provider: Gatewa
         "Host": provider.origin.removeprefix("http://"),
         "Accept": "*/*",
         "Accept-Encoding": "identity",
-        "Connection": "close",
         "user-agent": "shop",
         "X-Id": "attempt-1",
     }
@@ -129,10 +128,13 @@ async def test_nothing_is_asked_twice_where_a_connection_is_lost(
     assert [it.path for it in provider.asked].count(path) == 2
 
 
-async def test_who_cannot_be_reached_has_taken_nothing(provider: Gateway) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_cannot_be_reached_has_taken_nothing(
+    provider: Gateway, method: Literal["GET", "POST"]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    http = HttpSettings(f"http://127.0.0.1:{port}/", "POST", form={"to": "{phone}"})
+    http = HttpSettings(f"http://127.0.0.1:{port}/", method, query={"to": "{phone}"})
     sender = HttpGateway(replace(settings(provider), http=http), None)
     with pytest.raises(ProviderUnavailable):
         await sender.submit(SUBMISSION)
