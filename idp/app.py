@@ -4,7 +4,8 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from starlette.applications import Starlette
@@ -33,8 +34,10 @@ from idp.routing import Routing
 from keys.life_cycle import LifeCycle
 from keys.ring import KeyRing
 from keys.sealing import Sealer
-from storage.errors import Unavailable
+from storage.errors import Unavailable, Uncertain
 from storage.store import Store
+
+_Answer = TypeVar("_Answer")
 
 
 def create(sealer: Sealer) -> Starlette:
@@ -76,7 +79,7 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     settings: Settings = application.state.settings
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(application.state.lines.write)
-        store = await _store(settings)
+        store = await _when_the_store_answers(lambda: Store.open(settings, metrics.store_call))
         stack.push_async_callback(store.close)
         life_cycle = LifeCycle.of(settings, store, application.state.sealer)
         stack.callback(life_cycle.close)
@@ -93,7 +96,7 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
         provider = Provider(
             settings=settings,
             store=store,
-            keys=await KeyRing.open(life_cycle, _now()),
+            keys=await _when_the_store_answers(lambda: KeyRing.open(life_cycle, _now())),
             clients=ClientDirectory(store, settings.lifetimes),
             fetcher=fetcher,
             remote_keys=RemoteKeys(fetcher, _now, log),
@@ -132,13 +135,13 @@ def _senders(
     return senders
 
 
-async def _store(settings: Settings) -> Store:
+async def _when_the_store_answers(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     # A worker that takes a dead one's place may find no node that leads: if it gave up, uvicorn
     # would end the server with all its workers.
     while True:
         try:
-            return await Store.open(settings, metrics.store_call)
-        except Unavailable as error:
+            return await ask()
+        except (Unavailable, Uncertain) as error:
             structlog.get_logger("idp").warning("store_unavailable", reason=str(error))
 
 

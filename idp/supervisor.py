@@ -39,17 +39,14 @@ class Supervisor(Multiprocess):
         hangup_ends: bool,
     ) -> None:
         super().__init__(config, [listener])
+        self.startup_failed = False
+        """Whether a worker found that it cannot start, after which no other is tried."""
         self._gate = gate
         self._hangup_ends = hangup_ends
         # Uvicorn hears them between two looks at its workers, but a restart may wait for long. The
         # event is set by a thread: its lock may be held by what the signal interrupts.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: threading.Thread(target=self.should_exit.set).start())
-
-    @property
-    def startup_failed(self) -> bool:
-        """Whether a worker found that it cannot start, after which no other is tried."""
-        return any(worker.exitcode == STARTUP_FAILURE for worker in self.processes)
 
     def init_processes(self) -> None:
         """Start the workers."""
@@ -62,8 +59,13 @@ class Supervisor(Multiprocess):
             # The worker's end of its pipe: while we hold it, a death during a question looks like
             # silence, for which uvicorn waits 5 seconds.
             process.child_conn.close()
+        # One that cannot start because all are ending has not failed.
+        ending = self.should_exit.is_set()
         with _deaf_children():
             super().keep_subprocess_alive()
+        self.startup_failed = not ending and any(
+            worker.exitcode == STARTUP_FAILURE for worker in self.processes
+        )
 
     def restart_all(self) -> None:
         """Replace all workers, one by one."""
