@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from conf.delivery import MessageProvider as ProviderSettings
 from flows.one_time_code import CALL_DIGITS
@@ -49,7 +51,7 @@ class HttpGateway:
         self._kind = settings.kind
         self._json = msgspec.json.decode(self._settings.json) if self._settings.json else None
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connections(
                 limit=_CONNECTIONS, ssl=tls.context(ca_file), keepalive_timeout=_KEPT_SECONDS
             ),
             timeout=aiohttp.ClientTimeout(
@@ -137,6 +139,23 @@ class HttpGateway:
         if len(digits) < CALL_DIGITS:
             raise SubmissionUncertain("the answer has no code")
         return Submitted(said.find(rules.id), digits[-CALL_DIGITS:])
+
+
+class _Connections(aiohttp.TCPConnector):
+    """Keeps what a server says while nobody asks from being taken for the next one's answer."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the base's
+    ) -> Connection:
+        """Take a kept connection that is silent, or make one."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 class _Once:

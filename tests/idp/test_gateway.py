@@ -128,6 +128,26 @@ async def test_nothing_is_asked_twice_where_a_connection_is_lost(
     assert [it.path for it in provider.asked].count(path) == 2
 
 
+async def test_what_nobody_asked_for_answers_no_message() -> None:
+    async def answer_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.sleep(0.05)
+        # RFC 9110 15.5.9: what a server says of a connection on which nothing comes.
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer_twice, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        http = HttpSettings(f"http://127.0.0.1:{port}/", "GET", query={"to": "{phone}"})
+        sender = HttpGateway(MessageProvider("sms", "sms", timeout=1, http=http), None)
+        for _ in range(2):
+            assert await sender.submit(SUBMISSION) == Submitted()
+            await asyncio.sleep(0.1)
+        await sender.close()
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_who_cannot_be_reached_has_taken_nothing(
     provider: Gateway, method: Literal["GET", "POST"]
