@@ -38,8 +38,11 @@ class Batches(Generic[_Item, _Answer]):
 
     async def _all(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            await self._together(batch)
+            # For who went away a message would count as sent that nobody sends.
+            waiting = [it for it in self._waiting if not it[1].done()]
+            batch, self._waiting = waiting[:_MOST], waiting[_MOST:]
+            if batch:
+                await self._together(batch)
 
     async def _together(self, batch: list[tuple[_Item, asyncio.Future[_Answer]]]) -> None:
         try:

@@ -63,3 +63,18 @@ async def test_who_goes_away_does_not_stop_the_others() -> None:
     with pytest.raises(asyncio.CancelledError):
         await gone
     await batches.close()
+
+
+async def test_nothing_is_asked_for_who_went_away_before_it_could_be() -> None:
+    doubling = Doubling()
+    batches = Batches(doubling)
+    first, gone, stays = (asyncio.create_task(batches.ask(it)) for it in (1, 2, 3))
+    await asyncio.sleep(0)
+    late = [asyncio.create_task(batches.ask(it)) for it in range(4, 22)]
+    await asyncio.sleep(0.005)
+    for task in (gone, *late):
+        task.cancel()
+    assert [await first, await stays] == [2, 6]
+    await asyncio.sleep(0)
+    assert doubling.calls == [[1, 2, 3]]
+    await batches.close()
