@@ -54,9 +54,8 @@ class HttpGateway:
             connector=_Connections(
                 limit=_CONNECTIONS, ssl=tls.context(ca_file), keepalive_timeout=_KEPT_SECONDS
             ),
-            timeout=aiohttp.ClientTimeout(
-                total=settings.timeout, sock_connect=settings.timeout / 2
-            ),
+            # To look up its name is a part of `connect`, and not of `sock_connect`.
+            timeout=aiohttp.ClientTimeout(total=settings.timeout, connect=settings.timeout / 2),
             headers=self._own_headers(),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

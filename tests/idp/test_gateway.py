@@ -161,6 +161,20 @@ async def test_who_cannot_be_reached_has_taken_nothing(
     await sender.close()
 
 
+async def test_whose_name_cannot_be_looked_up_has_taken_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def silent(*_: object, **__: object) -> None:
+        await asyncio.sleep(10)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    http = HttpSettings("http://sms.example.com/", "POST", query={"to": "{phone}"})
+    sender = HttpGateway(MessageProvider("sms", "sms", timeout=1, http=http), None)
+    with pytest.raises(ProviderUnavailable):
+        await sender.submit(SUBMISSION)
+    await sender.close()
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
