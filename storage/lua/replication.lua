@@ -15,13 +15,16 @@ local WAIT = 0.8 -- seconds; less than a caller waits for one attempt
 local POLL = 0.0001 -- seconds; Tarantool tells nobody of an acknowledgement, and a look takes a tenth of that
 local CLOSE = 60 -- seconds between two silences
 local REMEMBERED = 16 -- silences; a network that fails again and again must not hide replays for ever
+local LONGEST_CALL = 5 -- seconds, with all its attempts, unless the settings say otherwise
 local BARRIER = 2 -- the row of `heartbeat` that gives a read something to be acknowledged
 
 local acknowledged = 0 -- the last of our rows that so many have
 local progress = fiber.cond()
 local waiting, wanted = 0, fiber.cond()
 local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
-local silences = {} -- when nobody could be told anything: `since`, `latest`, and `till` when it is over
+-- When nobody could be told anything: `since`, `latest`, and `till` when it is over, by the callers' clocks; it `ended`
+-- by this node's.
+local silences = {}
 local heard -- when somebody was told something last, by the callers' clocks; the next writer finds it in BARRIER
 
 local function acknowledged_by_enough()
@@ -69,7 +72,10 @@ local function note(reached, now)
     if reached then
         if last ~= nil and last.till == nil then
             -- Whoever is the first to hear may have asked long ago.
-            last.till = math.max(last.latest, now)
+            last.till, last.ended = math.max(last.latest, now), fiber.clock()
+        elseif last ~= nil and now < last.till and fiber.clock() - last.ended > LONGEST_CALL then
+            -- It was over by then: the clock of whoever ended it is ahead.
+            last.till = now
         end
     elseif last ~= nil and (last.till == nil or now - 1 <= last.till) then
         last.till = nil

@@ -13,6 +13,8 @@ from tests.storage.builders import LIFETIMES, NOW, at_once, kinds, open_grant
 from tests.storage.elsewhere.replicated.three import tells, to
 from tests.storage.nodes import Nodes
 
+LONGEST_CALL = 5  # seconds
+
 
 @contextlib.asynccontextmanager
 async def silent(nodes: Nodes) -> AsyncIterator[None]:
@@ -111,3 +113,19 @@ async def test_what_a_writer_could_not_tell_is_no_replay_at_the_next_one(
     assert isinstance(await tried.rotate(store, tried.token, now=end + grace - 1), o.Rotated)
     assert await not_again.rotate(store, not_again.token, now=end + grace) == o.Replayed()
     assert await known.rotate(store, known.token, now=end) == o.Replayed()
+
+
+async def test_a_clock_that_is_ahead_does_not_prolong_the_grace_for_as_long(
+    nodes: Nodes, store: Store
+) -> None:
+    stolen = await open_grant(store)
+    async with silent(nodes), to(nodes["a"], patience=1) as impatient:
+        with pytest.raises(Uncertain):
+            await impatient.ready(now=NOW)
+    await store.ready(now=NOW + 3600)  # a worker's whose clock is wrong
+    await stolen.rotate(store, stolen.token, now=NOW + 10)
+    await asyncio.sleep(LONGEST_CALL + 0.5)
+    await store.ready(now=NOW + 20)
+
+    again = await stolen.rotate(store, stolen.token, now=NOW + 30)
+    assert again == o.Replayed()
