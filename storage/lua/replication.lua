@@ -25,7 +25,7 @@ local reads, asked = nil, fiber.cond() -- those who wait for the next barrier
 -- When nobody could be told anything: `since`, `latest`, and `till` when it is over, by the callers' clocks; it `ended`
 -- by this node's.
 local silences = {}
-local heard -- when somebody was told something last, by the callers' clocks; the next writer finds it in BARRIER
+local heard -- when somebody was told something last, or 0, by the callers' clocks; the next writer finds it in BARRIER
 
 local function acknowledged_by_enough()
     local found = {}
@@ -160,9 +160,9 @@ end
 function M.lead(term, succeeds)
     acknowledged = 0
     silences = {}
-    heard = math.floor(fiber.time())
+    heard = 0
     local barrier = succeeds and box.space.heartbeat:get(BARRIER)
-    if barrier then
+    if barrier and barrier.at > 0 then
         heard = barrier.at
         table.insert(silences, { since = heard - 1, latest = heard })
     end

@@ -129,3 +129,13 @@ async def test_a_clock_that_is_ahead_does_not_prolong_the_grace_for_as_long(
 
     again = await stolen.rotate(store, stolen.token, now=NOW + 30)
     assert again == o.Replayed()
+
+
+async def test_the_next_writer_hears_of_the_callers_clocks_alone(
+    nodes: Nodes, store: Store
+) -> None:
+    for _ in range(2):
+        await store.session_read(
+            "nobody", now=1_000_000_000
+        )  # long before what a node's clock says
+    assert await nodes["a"].eval("return box.space.heartbeat:get(2).at") == 1_000_000_000
