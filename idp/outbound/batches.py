@@ -47,6 +47,7 @@ class Batches(Generic[_Item, _Answer]):
     async def _together(self, batch: list[tuple[_Item, asyncio.Future[_Answer]]]) -> None:
         try:
             answers = await self._call([item for item, _ in batch])
+            answered = list(zip(batch, answers, strict=True))
         except Exception as error:  # noqa: BLE001 - it is raised for those who asked
             if isinstance(error, StoreBug) and len(batch) > 1:
                 # Nothing was done for anybody: one must not spoil it for the others.
@@ -57,6 +58,6 @@ class Batches(Generic[_Item, _Answer]):
                 if not future.done():
                     future.set_exception(error)
         else:
-            for (_, future), answer in zip(batch, answers, strict=True):
+            for (_, future), answer in answered:
                 if not future.done():
                     future.set_result(answer)

@@ -65,6 +65,16 @@ async def test_who_goes_away_does_not_stop_the_others() -> None:
     await batches.close()
 
 
+async def test_too_few_answers_leave_nobody_waiting() -> None:
+    async def one_answer(numbers: list[int]) -> list[int]:
+        return numbers[:1]
+
+    batches = Batches(one_answer)
+    async with asyncio.timeout(1):
+        told = await asyncio.gather(batches.ask(1), batches.ask(2), return_exceptions=True)
+    assert all(isinstance(it, ValueError) for it in told)
+
+
 async def test_nothing_is_asked_for_who_went_away_before_it_could_be() -> None:
     doubling = Doubling()
     batches = Batches(doubling)
