@@ -14,6 +14,7 @@ from storage.joined_writes import JoinedWrites
 # Twice what any endpoint takes, so that a moderate excess gets its 413 and not just an end.
 _MOST_BYTES = 512 * 1024
 _MOST_SECONDS = 20.0
+_LAST_SECONDS = 0.5
 # Of one connection, waiting for their turn: uvicorn reads on after each answer.
 _MOST_PIPELINED = 64
 
@@ -28,6 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: float | None = None  # for the request that is awaited or arrives
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _last = False
 
     def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
@@ -81,6 +83,20 @@ class BoundedProtocol(HttpToolsProtocol):
         """Leave it to uvicorn how long the connection may be idle."""
         self._wait_no_longer()
         super().on_message_complete()
+
+    def on_headers_complete(self) -> None:
+        """Answer, for the last time if the worker is ending."""
+        super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close when what is under way is answered; whoever has just connected may still ask."""
+        if self.cycle is None:
+            self._last = True
+            self.loop.call_later(_LAST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def _await_request(self) -> None:
         self._received = 0

@@ -151,3 +151,24 @@ def test_a_client_that_goes_before_its_answer_is_no_error() -> None:
     # The workers' loop, whose transports raise where asyncio's own say nothing.
     uvloop.run(be_left())
     assert complaints == []
+
+
+async def test_who_has_just_connected_is_answered_by_a_worker_that_ends() -> None:
+    server, state = await serve(PlainTextResponse("well"))
+    address = server.sockets[0].getsockname()
+    asks, says_nothing = [await asyncio.open_connection(*address) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    server.close()
+    for connection in list(state.connections):
+        connection.shutdown()
+    await asyncio.sleep(0.05)
+    asks[1].write(REQUEST)
+    answer = await asyncio.wait_for(asks[0].read(), 2)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    assert await asyncio.wait_for(says_nothing[0].read(), 2) == b""
+    for _, writer in (asks, says_nothing):
+        writer.close()
+        await writer.wait_closed()
+    await server.wait_closed()
+    assert not state.connections
