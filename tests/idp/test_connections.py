@@ -156,7 +156,8 @@ def test_a_client_that_goes_before_its_answer_is_no_error() -> None:
 async def test_who_has_just_connected_is_answered_by_a_worker_that_ends() -> None:
     server, state = await serve(PlainTextResponse("well"))
     address = server.sockets[0].getsockname()
-    asks, says_nothing = [await asyncio.open_connection(*address) for _ in range(2)]
+    asks = await asyncio.open_connection(*address)
+    says_nothing = await asyncio.open_connection(*address)
     await asyncio.sleep(0.05)
     server.close()
     for connection in list(state.connections):
