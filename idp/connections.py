@@ -92,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close when what is under way is answered; whoever has just connected may still ask."""
-        if self.cycle is None:
+        if not self.cycle:
             self._last = True
             self.loop.call_later(_LAST_SECONDS, super().shutdown)
         else:
