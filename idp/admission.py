@@ -9,10 +9,10 @@ import time
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from idp import metrics
-from idp.connections import IN_PROGRESS
+from idp.connections import IN_PROGRESS, BoundedProtocol
 from idp.request_log import PROBES
 
 # A burst is worked off. A queue that stands only makes everything late (RFC 8289 3.1), so that it
@@ -38,7 +38,6 @@ class Admission:
         self._late_share = 0.0
         self._due = 0.0
         self._looking = False
-        self._arriving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -53,20 +52,12 @@ class Admission:
             # RFC 9110 15.6.4; nothing was looked at, so the request may be repeated.
             await Response(status_code=503, headers={"Retry-After": "1"})(scope, receive, send)
             return
-
-        async def arriving() -> Message:
-            self._arriving += 1
-            try:
-                return await receive()
-            finally:
-                self._arriving -= 1
-
-        await self._app(scope, arriving, send)
+        await self._app(scope, receive, send)
 
     def _too_many(self, in_progress: int) -> bool:
         if in_progress < MOST_IN_PROGRESS:
             # Bodies that trickle stand in no queue: a few clients could have all others refused.
-            standing = in_progress - self._arriving
+            standing = in_progress - BoundedProtocol.arriving
             return standing >= MOST_STANDING and self._late_share > _MOSTLY
         # Not the loop's own time, which stands still for as long as a turn takes.
         return self._late or time.monotonic() > self._due + _LATE

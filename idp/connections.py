@@ -5,7 +5,7 @@ or hold all its connections, without there ever being a request that could be re
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -25,6 +25,10 @@ IN_PROGRESS: Final = "idp.in_progress"
 class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose request is too large or too slow, or whose answer nobody reads."""
 
+    arriving: ClassVar[int] = 0
+    """Of how many requests of this worker the body has not come, or not all of it."""
+
+    _arrives = False
     _received = 0
     _deadline: float | None = None  # for the request that is awaited or arrives
     _timer: asyncio.TimerHandle | None = None
@@ -86,14 +90,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer, for the last time if the worker is ending."""
+        self._arrives = True
+        BoundedProtocol.arriving += 1
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """Close when what is under way is answered; whoever has just connected may still ask."""
-        if not self.cycle:
-            self._last = True
+        if self.cycle is None:
+            self._last = True  # type: ignore[unreachable]  # uvicorn's type hides that there is none
             self.loop.call_later(_LAST_SECONDS, super().shutdown)
         else:
             super().shutdown()
@@ -105,6 +111,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_at(self._deadline, self._look)
 
     def _wait_no_longer(self) -> None:
+        if self._arrives:
+            self._arrives = False
+            BoundedProtocol.arriving -= 1
         self._received = 0
         self._deadline = None
 

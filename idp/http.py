@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from flows.channel import Channel
@@ -57,12 +57,18 @@ def query(request: Request) -> Parameters:
 
 async def body(request: Request, limit: int = SIZE_LIMIT) -> bytes:
     """A request's body, of at most so many bytes. Raises TooLarge."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
+    data = b""
+    more = True
+    # Starlette's stream takes as long as all else that happens to a form.
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        data += message.get("body", b"")
         if len(data) > limit:
             raise TooLarge("the body is too large")
-    return bytes(data)
+        more = message.get("more_body", False)
+    return data
 
 
 async def form(request: Request) -> Parameters:

@@ -4,7 +4,7 @@ import binascii
 import functools
 import hashlib
 import hmac
-import secrets
+import os
 
 # OIDC Core 3.1.3.6: the hash of the algorithm that signs the ID token. The name of EdDSA says none:
 # Ed25519 hashes with SHA-512 (RFC 8032 5.1), which the OpenID Connect working group settled on in
@@ -54,12 +54,12 @@ def left_half_hash(token: str, alg: str) -> str:
 
 def random_id() -> str:
     """Return 128 random bits in 22 URL-safe characters: unique, not necessarily secret."""
-    return b64url(secrets.token_bytes(16))
+    return b64url(os.urandom(16))
 
 
 def random_secret() -> str:
     """Return 256 random bits in 43 URL-safe characters: unguessable."""
-    return b64url(secrets.token_bytes(32))
+    return b64url(os.urandom(32))
 
 
 def derive(secret: bytes, *parts: str) -> bytes:
