@@ -98,7 +98,7 @@ async def test_200_devices_that_refresh_on_and_on_are_out_when_the_block_is_ackn
 ) -> None:
     phone = new_phone()
     devices = [await open_grant(store, phone=phone, offline=True) for _ in range(MANY)]
-    blocked = asyncio.Event()
+    begun, blocked = asyncio.Event(), asyncio.Event()
 
     async def refresh_on_and_on(device: Grant) -> int:
         token, refreshed = device.token, 0
@@ -110,8 +110,10 @@ async def test_200_devices_that_refresh_on_and_on_are_out_when_the_block_is_ackn
             assert isinstance(answer, o.Rotated)
             assert not too_late
             token, refreshed = successor(token), refreshed + 1
+            begun.set()
 
     async def block_meanwhile() -> int:
+        await begun.wait()
         assert await block(other_store, devices[0].sub) == o.Blocked()
         blocked.set()
         return 0
