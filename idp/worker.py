@@ -89,8 +89,7 @@ class WorkerConfig(uvicorn.Config):
                 time.sleep(_STORE_POLL_SECONDS)
         # All modules stay: a full collection that walks over them stalls every request by 20 ms.
         gc.freeze()
-        # Requests leave no cycles: looking for them as often as usual is in vain, and 20,000 instead of
-        # 5,000 cost 5 MB.
+        # Requests leave no cycles: to look for them as often as usual is in vain.
         gc.set_threshold(_COLLECT_AFTER)
         return functools.partial(create, sealer)
 
